@@ -141,9 +141,7 @@ def _wrong(where: str, value: Any, expected: str, near: list[str] | None = None)
 def to_mapping(value: Any) -> Any:
     """The inverse of `from_mapping`: plain dictionaries, lists, text and numbers; None is left out."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        pairs = (
-            (field.name, getattr(value, field.name)) for field in dataclasses.fields(value) if field.init
-        )
+        pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value) if field.init)
         return {name: to_mapping(item) for name, item in pairs if item is not None}
     if isinstance(value, Mapping):
         return {str(key): to_mapping(item) for key, item in value.items() if item is not None}

@@ -30,9 +30,7 @@ class EmberlineError(Exception):
         What the user can do about it.
     """
 
-    def __init__(
-        self, message: str, *, where: str = "", found: str = "", expected: str = "", action: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, where: str = "", found: str = "", expected: str = "", action: str = "") -> None:
         self.message = message
         self.where = where
         self.found = found
@@ -42,9 +40,7 @@ class EmberlineError(Exception):
 
     def _sentence(self) -> str:
         text = f"{self.where}: {self.message}" if self.where else self.message
-        details = [
-            f"{word} {value}" for word, value in (("found", self.found), ("expected", self.expected)) if value
-        ]
+        details = [f"{word} {value}" for word, value in (("found", self.found), ("expected", self.expected)) if value]
         if details:
             text += f" ({', '.join(details)})"
         return f"{text}. {self.action}" if self.action else text

@@ -97,8 +97,8 @@ def air_to_vacuum(wavelength: ArrayLike) -> NDArray[np.float64]:
 class Grid:
     """Pixel centres of a spectrum in vacuum ångström, strictly increasing.
 
-    Surveys that sample log10 wavelength evenly are kept as ``10 ** (step * (first + i + phase))`` with an integer `first`, so
-    that spectra which start at different pixels still share one grid family (`step`, `phase`). All others are explicit.
+    Surveys that sample log10 wavelength evenly are kept as ``10 ** (step * (first + i + phase))`` with an integer
+    `first`, so that spectra which start at different pixels still share one grid family (`step`, `phase`). All others are explicit.
     """
 
     wavelength: NDArray[np.float64]
@@ -150,7 +150,7 @@ class Grid:
     @classmethod
     def linear(cls, start: float, step: float, n: int) -> Grid:
         """`n` pixels evenly spaced in wavelength from `start` Å by `step` Å."""
-        return cls(start + step * np.arange(n))
+        return cls(float(start) + float(step) * np.arange(n, dtype=np.float64))
 
     @property
     def n(self) -> int:
@@ -312,17 +312,13 @@ class Spectrum:
         part = slice(int(data[0]), int(data[-1]) + 1)
         if self.grid.step is not None and self.grid.first is not None:
             length = part.stop - part.start
-            grid = Grid.log10_family(
-                self.grid.step, self.grid.first + part.start, length, phase=self.grid.phase
-            )
+            grid = Grid.log10_family(self.grid.step, self.grid.first + part.start, length, phase=self.grid.phase)
         else:
             grid = Grid(self.grid.wavelength[part])
         return Spectrum(grid, self.flux[part], self.ivar[part], self.mask[part], self.meta)
 
 
-def _refuse_bad_values(
-    flux: NDArray[np.float32], finite: NDArray[np.bool_], ivar: NDArray[np.float32]
-) -> None:
+def _refuse_bad_values(flux: NDArray[np.float32], finite: NDArray[np.bool_], ivar: NDArray[np.float32]) -> None:
     if not finite.any():
         raise ReadError(
             "no pixel has a finite flux",
@@ -332,13 +328,9 @@ def _refuse_bad_values(
         )
     good = flux[finite]
     if not good.any():
-        raise ReadError(
-            "the flux is zero everywhere", reason="bad-flux", found="only zeros", expected="a signal"
-        )
+        raise ReadError("the flux is zero everywhere", reason="bad-flux", found="only zeros", expected="a signal")
     if good.min() == good.max():
-        raise ReadError(
-            "the flux is the same everywhere", reason="bad-flux", found=str(good[0]), expected="a signal"
-        )
+        raise ReadError("the flux is the same everywhere", reason="bad-flux", found=str(good[0]), expected="a signal")
     negative = ivar < 0
     if negative.any():
         raise ReadError(
