@@ -98,7 +98,8 @@ class Grid:
     """Pixel centres of a spectrum in vacuum ångström, strictly increasing.
 
     Surveys that sample log10 wavelength evenly are kept as ``10 ** (step * (first + i + phase))`` with an integer
-    `first`, so that spectra which start at different pixels still share one grid family (`step`, `phase`). All others are explicit.
+    `first`, so that spectra which start at different pixels still share one grid family (`step`, `phase`). All others
+    are explicit.
     """
 
     wavelength: NDArray[np.float64]
