@@ -1,0 +1,210 @@
+"""What a campaign is asked to do: classes, recipe, pool, starting labels, network, queries, control, stop."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal
+
+from emberline.config import from_toml
+from emberline.learn import TrainConfig
+
+__all__ = [
+    "ANSWERS",
+    "CampaignConfig",
+    "CandidateConfig",
+    "ControlConfig",
+    "OracleConfig",
+    "PoolConfig",
+    "QueryConfig",
+    "StartConfig",
+    "StopConfig",
+]
+
+ANSWERS = ("not sure", "bad")
+"""What an oracle may answer beside the classes; neither is trained on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PoolConfig:
+    """The spectra that may be asked about.
+
+    Attributes
+    ----------
+    archives : tuple of path
+        Folders, relative to the configuration file.
+    where : str
+        A condition on the catalogue in SQL, such as ``snr > 10``; empty for all.
+    flagged : "exclude" or "include"
+        Whether spectra with too many bad pixels in the recipe's window take part.
+    """
+
+    archives: tuple[Path, ...]
+    where: str = ""
+    flagged: Literal["exclude", "include"] = "exclude"
+
+    def __post_init__(self) -> None:
+        if not self.archives:
+            raise ValueError("pool.archives is empty: name one archive or more")
+
+
+@dataclasses.dataclass(frozen=True)
+class OracleConfig:
+    """How a table of known answers is read.
+
+    Attributes
+    ----------
+    key : str
+        The column that names the spectrum: an identifier, or the path of its file (whole, or its end);
+        empty to take ``identifier`` or ``path``, whichever is there.
+    label : str
+        The answer, as a template over the table's columns: ``{label}``, ``{label}/{kind}``.
+    classes : dict
+        What each answer means here, by shell-style patterns: ``{"emission/*" = "target"}``; an answer that is a
+        class, ``not sure`` or ``bad`` needs no entry.
+    """
+
+    key: str = ""
+    label: str = "{label}"
+    classes: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class StartConfig(OracleConfig):
+    """Labels to start from: another archive's labelled set (a warm start), or some of the pool's own.
+
+    Attributes
+    ----------
+    archive : path
+        The archive that holds the spectra.
+    table : path, optional
+        A table of labels (``.csv``), read as `OracleConfig` says; without it the catalogue's own columns are
+        the table, so that ``label = "{survey_class}"`` takes the survey's classification.
+    """
+
+    archive: Path = Path()
+    table: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class QueryConfig:
+    """What is asked in each round: a strategy, how many spectra, and the strategy's own parameters."""
+
+    strategy: str = "seek"
+    batch: int = 100
+    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+    cold_start: str = "cold_start"
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ValueError(f"query.batch is {self.batch}: ask about one spectrum or more")
+
+
+@dataclasses.dataclass(frozen=True)
+class ControlConfig:
+    """How many control labels are drawn in each round, from the whole pool, for the estimates alone.
+
+    `final` more are drawn once the last round has been trained, where they say most about the catalogue.
+    """
+
+    per_round: int = 0
+    final: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.per_round, self.final) < 0:
+            raise ValueError("control labels cannot be fewer than none")
+
+
+@dataclasses.dataclass(frozen=True)
+class StopConfig:
+    """When `run` ends by itself: after so many rounds, or once so many labels have been given in all."""
+
+    rounds: int = 10
+    labels: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class CandidateConfig:
+    """A spectrum is a candidate when its probability of being a target reaches `threshold`."""
+
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.threshold < 1.0:
+            raise ValueError(f"candidates.threshold is {self.threshold}: choose between 0 and 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class CampaignConfig:
+    """One search, as its TOML file says it.
+
+    Attributes
+    ----------
+    name, description : str
+    classes : tuple of str
+        All classes, in the order of the network's outputs.
+    targets : tuple of str
+        Those that are searched for.
+    recipe : str
+        A shipped recipe's name, or the path of a TOML file, relative to the configuration.
+    seed : int
+        Fixes every random choice of the campaign.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    targets: tuple[str, ...]
+    recipe: str
+    pool: PoolConfig
+    description: str = ""
+    seed: int = 1
+    start: tuple[StartConfig, ...] = ()
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    query: QueryConfig = dataclasses.field(default_factory=QueryConfig)
+    control: ControlConfig = dataclasses.field(default_factory=ControlConfig)
+    stop: StopConfig = dataclasses.field(default_factory=StopConfig)
+    candidates: CandidateConfig = dataclasses.field(default_factory=CandidateConfig)
+    oracle: OracleConfig = dataclasses.field(default_factory=OracleConfig)
+
+    def __post_init__(self) -> None:
+        if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
+            raise ValueError(f"classes are {list(self.classes)}: name two different ones or more")
+        unknown = [name for name in self.targets if name not in self.classes]
+        if unknown or not self.targets:
+            raise ValueError(f"targets are {list(self.targets)}: choose from the classes {list(self.classes)}")
+        if len(self.targets) == len(self.classes):
+            raise ValueError("every class is a target: name at least one class that is not searched for")
+        reserved = [name for name in self.classes if name == "not sure" or not name.strip()]
+        if reserved:
+            raise ValueError(f"{reserved[0]!r} is an answer, not a class: leave it out of classes")
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """Everything that the oracle may answer."""
+        return (*self.classes, *(answer for answer in ANSWERS if answer not in self.classes))
+
+    @property
+    def target_indices(self) -> tuple[int, ...]:
+        """The targets' places among the classes."""
+        return tuple(self.classes.index(name) for name in self.targets)
+
+    @classmethod
+    def load(cls, path: Path | str) -> CampaignConfig:
+        """Read a TOML file; paths in it are taken relative to its folder and made absolute."""
+        path = Path(path)
+        return from_toml(cls, path).resolved(path.resolve().parent)
+
+    def resolved(self, folder: Path) -> CampaignConfig:
+        """With all paths absolute, those that were relative taken from `folder`."""
+        recipe = folder / self.recipe if self.recipe.endswith(".toml") else self.recipe
+        return dataclasses.replace(
+            self,
+            recipe=str(recipe),
+            pool=dataclasses.replace(self.pool, archives=tuple(folder / path for path in self.pool.archives)),
+            start=tuple(
+                dataclasses.replace(
+                    start, archive=folder / start.archive, table=None if start.table is None else folder / start.table
+                )
+                for start in self.start
+            ),
+        )

@@ -1,0 +1,173 @@
+"""The pool: the spectra of one archive or several that a campaign may ask about, with their features."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from emberline.archive import Archive, open_archive
+from emberline.campaign.config import OracleConfig, PoolConfig, StartConfig
+from emberline.campaign.oracle import answers_from_rows, table_oracle
+from emberline.errors import CampaignError
+from emberline.features import Recipe
+from emberline.progress import Progress, silent
+
+__all__ = ["Pool", "TrainingSet", "open_pool", "starting_set"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """Rows that may be asked about; all arrays have one entry a row.
+
+    Attributes
+    ----------
+    archives : tuple of Archive
+    identifiers, objects : ndarray of str, shape (n,)
+    values : ndarray of float32, shape (n, pixels)
+        Features; a memory map when the pool is one whole archive.
+    usable : ndarray of bool, shape (n,)
+        False where the features are flagged for bad pixels and the campaign leaves such spectra out.
+    archive_index : ndarray of int, shape (n,)
+    """
+
+    archives: tuple[Archive, ...]
+    identifiers: NDArray[np.str_]
+    objects: NDArray[np.str_]
+    values: NDArray[np.float32]
+    usable: NDArray[np.bool_]
+    bad_fraction: NDArray[np.float32]
+    archive_index: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.identifiers)
+
+    def rows(self, identifiers: Sequence[str]) -> NDArray[np.int64]:
+        """Where spectra stand in the pool.
+
+        Raises
+        ------
+        CampaignError
+            A spectrum is not in the pool (any more).
+        """
+        order = np.argsort(self.identifiers, kind="stable")
+        wanted = np.asarray(identifiers, dtype=self.identifiers.dtype if len(identifiers) == 0 else np.str_)
+        places = np.searchsorted(self.identifiers, wanted, sorter=order)
+        rows = order[np.minimum(places, len(order) - 1)] if len(order) else np.zeros(0, np.int64)
+        wrong = np.flatnonzero(self.identifiers[rows] != wanted) if len(rows) == len(wanted) else np.arange(len(wanted))
+        if wrong.size:
+            raise CampaignError(
+                "a spectrum that was asked about is not in the pool",
+                found=str(wanted[wrong[0]]),
+                action="Restore the archive, or the pool's condition, as it was.",
+            )
+        return rows.astype(np.int64)
+
+    def catalogue(self, columns: list[str]) -> pa.Table:
+        """Columns of the archives' catalogues, one row a row of the pool, in its order."""
+        tables = []
+        for index, archive in enumerate(self.archives):
+            table = archive.catalogue(["identifier", *(name for name in columns if name != "identifier")])
+            mine = self.identifiers[self.archive_index == index]
+            tables.append(table.take(_positions(table["identifier"], mine)))
+        return pa.concat_tables(tables).select(columns)
+
+
+def _positions(column: pa.ChunkedArray, wanted: NDArray[np.str_]) -> pa.Array:
+    import pyarrow.compute as pc
+
+    return pc.index_in(pa.array(wanted.tolist(), column.type), value_set=column.combine_chunks())
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSet:
+    """Labelled features to train on: `values` (n, pixels), `labels` (n,) class indices, `objects` (n,)."""
+
+    values: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    objects: NDArray[np.str_]
+    identifiers: NDArray[np.str_]
+
+
+def open_pool(config: PoolConfig, recipe: Recipe, *, progress: Progress = silent) -> Pool:
+    """Open the archives of a pool and their features, which are built where they are missing or incomplete."""
+    archives, parts = [], []
+    for index, path in enumerate(config.archives):
+        archive = open_archive(path)
+        features = archive.build_features(recipe, progress=progress)
+        wanted = archive.catalogue(["identifier"], where=config.where or None)["identifier"].to_numpy(False)
+        keep = np.isin(np.asarray(features.identifiers, dtype=np.str_), wanted.astype(np.str_))
+        values = features.values if keep.all() else np.asarray(features.values[np.flatnonzero(keep)])
+        parts.append(
+            (
+                np.asarray(features.identifiers, dtype=np.str_)[keep],
+                np.asarray(features.objects).astype(np.str_)[keep],
+                values,
+                np.asarray(features.flagged, dtype=bool)[keep],
+                np.asarray(features.bad_fraction, dtype=np.float32)[keep],
+                np.full(int(keep.sum()), index, np.int32),
+            )
+        )
+        archives.append(archive)
+    identifiers, objects, values, flagged, bad, origin = (
+        columns[0] if len(columns) == 1 else np.concatenate(columns) for columns in zip(*parts, strict=True)
+    )
+    _refuse_doubtful(identifiers, config)
+    usable = ~flagged if config.flagged == "exclude" else np.ones(len(flagged), bool)
+    return Pool(tuple(archives), identifiers, objects, values, usable, bad, origin)
+
+
+def _refuse_doubtful(identifiers: NDArray[np.str_], config: PoolConfig) -> None:
+    where = ", ".join(str(path) for path in config.archives)
+    if len(identifiers) == 0:
+        raise CampaignError("the pool is empty", where=where, action="Ingest spectra, or widen pool.where.")
+    names, counts = np.unique(identifiers, return_counts=True)
+    if (counts > 1).any():
+        raise CampaignError(
+            "two archives of the pool use one identifier", where=where, found=str(names[counts > 1][0])
+        )
+
+
+def starting_set(
+    config: StartConfig, recipe: Recipe, classes: Sequence[str], *, progress: Progress = silent
+) -> TrainingSet:
+    """The labelled spectra that a campaign starts from: features under its recipe, and class indices.
+
+    Spectra that are flagged for bad pixels, and answers that are no class, are left out.
+    """
+    archive = open_archive(config.archive)
+    features = archive.build_features(recipe, progress=progress)
+    answers = _start_answers(config, archive, (*classes, "not sure", "bad"))
+    flagged = dict(zip(features.identifiers, features.flagged, strict=True))
+    chosen = [
+        (identifier, classes.index(answer))
+        for identifier, answer in answers.items()
+        if answer in classes and identifier in flagged and not flagged[identifier]
+    ]
+    if not chosen:
+        raise CampaignError(
+            "no spectrum of the starting archive has a usable label",
+            where=str(config.archive),
+            found=f"{len(answers)} labels, {sum(map(bool, flagged.values()))} of {len(flagged)} spectra flagged",
+            action="Check start.table, start.label and the recipe's window against the archive's coverage.",
+        )
+    rows = features.rows([identifier for identifier, _ in chosen])
+    return TrainingSet(
+        np.ascontiguousarray(features.values[rows], dtype=np.float32),
+        np.array([label for _, label in chosen], np.int64),
+        np.asarray(features.objects).astype(np.str_)[rows],
+        np.array([identifier for identifier, _ in chosen], np.str_),
+    )
+
+
+def _start_answers(config: StartConfig, archive: Archive, answers: Sequence[str]) -> dict[str, str]:
+    oracle = OracleConfig(config.key, config.label, config.classes)
+    if config.table is not None:
+        catalogue = archive.catalogue(["identifier", "source_file"])
+        return table_oracle(config.table, oracle, answers, catalogue)
+    rows = archive.catalogue().to_pylist()
+    labels = answers_from_rows(rows, oracle, answers, where=str(archive.path / "catalogue.parquet"))
+    return {row["identifier"]: label for row, label in zip(rows, labels, strict=True)}

@@ -1,0 +1,43 @@
+"""The command line: each command calls the Python function of the same name and prints what it returns."""
+
+from __future__ import annotations
+
+import click
+
+from emberline._version import __version__
+from emberline.cli.archives import features, info, ingest, simulate
+from emberline.cli.campaigns import campaign, candidates, report
+from emberline.cli.demo import demo
+from emberline.cli.output import Command
+
+__all__ = ["cli", "main"]
+
+_EPILOG = """\b
+Exit codes: 0 done; 1 failed, the message says why; 2 wrong usage or configuration;
+3 done, but some of the input was rejected; 130 interrupted (run it again to resume)."""
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="emberline")
+def cli() -> None:
+    """Find rare objects in archives of millions of spectra.
+
+    \b
+    A search goes like this:
+      emberline ingest SPECTRA... --into ARCHIVE
+      emberline campaign new CAMPAIGN --config CAMPAIGN.toml
+      emberline campaign run CAMPAIGN --oracle TRUTH.csv
+      emberline candidates CAMPAIGN --out candidates.vot
+      emberline report CAMPAIGN --out report
+
+    Try `emberline demo` first.
+    """
+
+
+for _command in (ingest, info, simulate, features, campaign, candidates, report, demo):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line, as the script ``emberline`` does."""
+    Command.run(cli)

@@ -1,0 +1,156 @@
+"""Commands on archives: ingest, info, simulate, features."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+from emberline.cli.output import EXIT_REJECTED, progress_display, show
+
+__all__ = ["features", "info", "ingest", "simulate"]
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
+_workers_option = click.option("--workers", type=click.IntRange(min=1), help="Processes; all cores by default.")
+
+
+@click.command(epilog="Example: emberline ingest dr10/*.fits.gz extra.tar --into lamost")
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--into", required=True, type=click.Path(path_type=Path), help="The archive's folder; made when new.")
+@click.option("--reader", help="Force a reader instead of detecting the format of each file.")
+@_workers_option
+@_json_option
+@click.pass_context
+def ingest(
+    context: click.Context, paths: tuple[str, ...], into: Path, reader: str | None, workers: int | None, as_json: bool
+) -> None:
+    """Read spectra into an archive.
+
+    PATHS are files, folders, glob patterns, and tar or zip files whose members are spectra. What is already in the
+    archive is skipped; what cannot be read is listed in the archive's rejected.parquet and the rest goes on. After
+    an interruption the same command resumes.
+    """
+    from emberline.archive import ingest as run
+
+    with progress_display() as progress:
+        summary = run(list(paths), into, reader=reader, workers=workers, progress=progress)
+    show(dataclasses.asdict(summary), as_json=as_json, text=_ingest_text)
+    if summary.rejected:
+        context.exit(EXIT_REJECTED)
+
+
+def _ingest_text(summary: dict[str, Any]) -> str:
+    rate = summary["ingested"] / summary["seconds"] if summary["seconds"] else 0.0
+    lines = [
+        f"{summary['ingested']:,} spectra ingested in {summary['seconds']:.1f} s ({rate:,.0f}/s), "
+        f"{summary['already']:,} files were there already, {summary['rejected']:,} rejected."
+    ]
+    lines += [f"  {count:>6,}  {reason}" for reason, count in sorted(summary["by_reason"].items())]
+    if summary["rejected"]:
+        lines.append("Each rejected file is in rejected.parquet, with what was found and what was expected.")
+    return "\n".join(lines)
+
+
+@click.command(epilog="Example: emberline info lamost --json")
+@click.argument("archive", type=click.Path(path_type=Path))
+@_json_option
+def info(archive: Path, as_json: bool) -> None:
+    """Say what an archive holds: counts, coverage, classes, rejects by reason."""
+    from emberline.archive import open_archive
+
+    show(open_archive(archive).info(), as_json=as_json, text=lambda found: "\n".join(_lines(found)))
+
+
+def _lines(mapping: dict[str, Any], indent: str = "") -> list[str]:
+    """A nested mapping as aligned text."""
+    lines = []
+    width = max((len(str(key)) for key in mapping), default=0)
+    for key, value in mapping.items():
+        name = str(key).replace("_", " ")
+        if isinstance(value, dict):
+            lines.append(f"{indent}{name}:" + ("" if value else " none"))
+            lines += _lines(value, indent + "  ")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            lines.append(f"{indent}{name}:")
+            for item in value:
+                lines += [*_lines(item, indent + "  "), ""]
+        else:
+            lines.append(f"{indent}{name:<{width}}  {_plain(value)}")
+    return lines
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "unknown"}[value]
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return ", ".join(map(_plain, value)) if isinstance(value, list | tuple) else str(value)
+
+
+@click.command(epilog="Example: emberline simulate --into survey --spectra 20000 --seed 1 --prevalence 0.005")
+@click.option("--into", required=True, type=click.Path(path_type=Path), help="The archive's folder.")
+@click.option("--spectra", required=True, type=click.IntRange(min=1), help="How many spectra.")
+@click.option("--seed", required=True, type=click.IntRange(min=0), help="The same seed gives the same survey.")
+@click.option("--prevalence", type=click.FloatRange(0, 1), help="Share of targets; the preset's by default.")
+@click.option("--preset", type=click.Choice(["lamost", "ondrejov"]), default="lamost", show_default=True)
+@click.option("--hosts", type=click.Path(path_type=Path), help="An archive whose real stars carry the lines.")
+@_workers_option
+@_json_option
+def simulate(
+    into: Path,
+    spectra: int,
+    seed: int,
+    prevalence: float | None,
+    preset: str,
+    hosts: Path | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Make a survey with known truth: stars, Be disks, nebulae, M dwarfs, quasars, noise and defects.
+
+    The truth goes into ARCHIVE/truth.csv; the spectra themselves do not know it.
+    """
+    from emberline.archive import simulate as run
+
+    with progress_display() as progress:
+        summary = run(
+            into,
+            spectra=spectra,
+            seed=seed,
+            prevalence=prevalence,
+            preset=preset,
+            hosts=hosts,
+            workers=workers,
+            progress=progress,
+        )
+    show(dataclasses.asdict(summary), as_json=as_json, text=lambda s: _simulate_text(s, into))
+
+
+def _simulate_text(summary: dict[str, Any], into: Path) -> str:
+    return f"{summary['ingested']:,} spectra simulated in {summary['seconds']:.1f} s; the truth is in {into}/truth.csv"
+
+
+@click.command(epilog="Example: emberline features lamost --recipe halpha-140")
+@click.argument("archive", type=click.Path(path_type=Path))
+@click.option("--recipe", required=True, help="A TOML file, or the name of a shipped recipe.")
+@_workers_option
+@_json_option
+def features(archive: Path, recipe: str, workers: int | None, as_json: bool) -> None:
+    """Compute the matrix of feature vectors of an archive under a recipe; what is there already is kept."""
+    from emberline.archive import open_archive
+    from emberline.features import Recipe
+
+    with progress_display() as progress:
+        matrix = open_archive(archive).build_features(Recipe.load(recipe), workers=workers, progress=progress)
+    result = {
+        "recipe": matrix.recipe.name,
+        "recipe_hash": matrix.recipe_hash,
+        "spectra": len(matrix.identifiers),
+        "pixels": int(matrix.values.shape[1]),
+        "flagged": int(matrix.flagged.sum()),
+    }
+    show(result, as_json=as_json, text=lambda found: "\n".join(_lines(found)))

@@ -1,0 +1,113 @@
+"""Commands on campaigns: new, run, status, candidates, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from emberline.cli.output import progress_display, show
+
+__all__ = ["campaign", "candidates", "report"]
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
+_campaign_argument = click.argument("folder", metavar="CAMPAIGN", type=click.Path(path_type=Path))
+
+
+@click.group()
+def campaign() -> None:
+    """Start a search, run its rounds, see where it stands."""
+
+
+@campaign.command(epilog="Example: emberline campaign new be-stars --config be-stars.toml")
+@_campaign_argument
+@click.option("--config", required=True, type=click.Path(path_type=Path), help="The campaign's TOML file.")
+@_json_option
+def new(folder: Path, config: Path, as_json: bool) -> None:
+    """Make a campaign: a folder that holds everything about one search."""
+    from emberline.campaign import CampaignConfig, new_campaign
+
+    with progress_display() as progress:
+        made = new_campaign(folder, CampaignConfig.load(config), progress=progress)
+    show(made.status(), as_json=as_json, text=_status_text)
+
+
+@campaign.command(epilog="Example: emberline campaign run be-stars --oracle truth.csv --rounds 5")
+@_campaign_argument
+@click.option("--oracle", required=True, type=click.Path(path_type=Path), help="A CSV table of known answers.")
+@click.option("--rounds", type=click.IntRange(min=1), help="How many rounds to run; the configuration's by default.")
+@_json_option
+def run(folder: Path, oracle: Path, rounds: int | None, as_json: bool) -> None:
+    """Run rounds of train, predict, query, with a table of known truth that answers.
+
+    A round that was interrupted is resumed. After the last round the network is trained once more on all labels.
+    """
+    from emberline.campaign import open_campaign
+
+    with progress_display() as progress:
+        opened = open_campaign(folder, progress=progress)
+        opened.run(oracle, rounds=rounds, progress=progress)
+    show(opened.status(), as_json=as_json, text=_status_text)
+
+
+@campaign.command(epilog="Example: emberline campaign status be-stars --json")
+@_campaign_argument
+@_json_option
+def status(folder: Path, as_json: bool) -> None:
+    """Say where a campaign stands: rounds, labels, estimates."""
+    from emberline.campaign import read_status
+
+    show(read_status(folder), as_json=as_json, text=_status_text)
+
+
+def _status_text(status: dict[str, Any]) -> str:
+    labels = status["labels"]
+    lines = [
+        f"{status['name']}: {status['pool']:,} spectra in the pool, {labels['query']:,} query labels, "
+        f"{labels['control']:,} control labels, {labels['start']:,} to start from."
+    ]
+    if status["rounds"]:
+        lines.append(f"{'round':>5} {'labels':>7} {'candidates':>10}  {'purity':<22} {'completeness':<22} {'seconds':>7}")
+    for row in status["rounds"]:
+        lines.append(
+            f"{row['number']:>5} {row['labels']:>7,} {row['candidates']:>10,}  {_interval(row['purity']):<22} "
+            f"{_interval(row['completeness']):<22} {sum(row['seconds'].values()):>7.1f}"
+        )
+    if status["open_questions"]:
+        lines.append(f"{status['open_questions']:,} questions wait for an answer.")
+    lines.append(f"Next: {status['next']}")
+    return "\n".join(lines)
+
+
+def _interval(estimate: dict[str, Any] | None) -> str:
+    if not estimate or estimate["value"] is None:
+        return "not yet estimated"
+    return f"{estimate['value']:.3f} ({estimate['low']:.3f}–{estimate['high']:.3f})"
+
+
+@click.command(epilog="Example: emberline candidates be-stars --out be-stars.vot")
+@_campaign_argument
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A .vot, .fits, .csv or .parquet file.")
+@_json_option
+def candidates(folder: Path, out: Path, as_json: bool) -> None:
+    """Write the catalogue of candidates; the ending of the file's name chooses the format."""
+    from emberline.campaign import open_campaign
+
+    with progress_display() as progress:
+        count = open_campaign(folder, progress=progress).write_candidates(out)
+    result = {"candidates": count, "file": str(out)}
+    show(result, as_json=as_json, text=lambda r: f"{r['candidates']:,} candidates written to {r['file']}")
+
+
+@click.command(epilog="Example: emberline report be-stars --out report")
+@_campaign_argument
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder of the page.")
+@_json_option
+def report(folder: Path, out: Path, as_json: bool) -> None:
+    """Write one self-contained HTML page: learning curve, estimates, candidates, timings, provenance."""
+    from emberline.campaign import open_campaign
+
+    with progress_display() as progress:
+        page = open_campaign(folder, progress=progress).write_report(out)
+    show({"page": str(page)}, as_json=as_json, text=lambda r: f"The report is at {r['page']}")

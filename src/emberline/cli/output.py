@@ -1,0 +1,104 @@
+"""What the commands share: progress on the terminal, results as text or JSON, errors as exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from emberline.errors import ConfigError, EmberlineError
+from emberline.progress import Progress
+
+__all__ = ["EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_REJECTED", "EXIT_USAGE", "Command", "progress_display", "show"]
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_REJECTED = 3
+EXIT_INTERRUPTED = 130
+
+
+class Command:
+    """The frame in which a command runs: every error becomes one line and an exit code, never a traceback."""
+
+    @staticmethod
+    def run(group: click.Group) -> None:
+        """Run `group` on the process's arguments and exit."""
+        try:
+            code = group.main(standalone_mode=False)
+        except click.exceptions.Abort:
+            click.echo("Interrupted. Run the same command again to resume.", err=True)
+            code = EXIT_INTERRUPTED
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        except EmberlineError as error:
+            click.echo(f"Error: {error}", err=True)
+            code = EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
+        except KeyboardInterrupt:
+            click.echo("Interrupted. Run the same command again to resume.", err=True)
+            code = EXIT_INTERRUPTED
+        except BrokenPipeError:
+            code = 0
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def show(result: dict[str, Any], *, as_json: bool, text: Callable[[dict[str, Any]], str]) -> None:
+    """Print a result: JSON for programs, `text` for people."""
+    click.echo(json.dumps(result, indent=2, ensure_ascii=False, default=str) if as_json else text(result))
+
+
+@contextlib.contextmanager
+def progress_display(*, quiet: bool = False) -> Iterator[Progress]:
+    """A progress callback: bars on a terminal, a plain line now and then elsewhere; all on standard error."""
+    if quiet:
+        yield lambda step, done, total: None
+    elif sys.stderr.isatty():
+        with _bars() as progress:
+            yield progress
+    else:
+        yield _PlainLines()
+
+
+@contextlib.contextmanager
+def _bars() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with RichProgress(*columns, console=Console(stderr=True)) as display:
+        tasks: dict[str, Any] = {}
+
+        def report(step: str, done: int, total: int | None) -> None:
+            if step not in tasks:
+                tasks[step] = display.add_task(step, total=total)
+            display.update(tasks[step], completed=done, total=total)
+
+        yield report
+
+
+class _PlainLines:
+    """One line a step when it starts, ends, and every ten seconds between."""
+
+    def __init__(self) -> None:
+        self._step = ""
+        self._last = 0.0
+
+    def __call__(self, step: str, done: int, total: int | None) -> None:
+        ended = total is not None and done >= total
+        moment = time.monotonic()
+        if step == self._step and not ended and moment - self._last < 10:
+            return
+        self._step, self._last = step, moment
+        click.echo(f"{step}: {done:,}" + ("" if total is None else f" of {total:,}"), err=True)
