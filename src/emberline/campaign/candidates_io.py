@@ -1,0 +1,398 @@
+"""Write a candidate table as VOTable, FITS, CSV, ECSV or Parquet, each with units, UCDs and provenance, atomically."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emberline.campaign.candidate_columns import Column, column_for
+from emberline.errors import ConfigError
+from emberline.files import atomic_path, write_text
+
+if TYPE_CHECKING:
+    import astropy.io.votable.tree as vot
+    import astropy.table
+    import pyarrow as pa
+
+__all__ = ["FORMATS", "write_candidates"]
+
+NULL_INTEGER = -1
+"""Stands for "none" in integer columns of formats without nulls (FITS, VOTable), and is declared there."""
+
+
+def write_candidates(
+    table: astropy.table.Table | pa.Table, path: Path | str, provenance: Mapping[str, Any] | None = None
+) -> Path:
+    """Write `table` to `path` in the format that its extension names.
+
+    Parameters
+    ----------
+    table : astropy Table or pyarrow Table
+        One row per candidate. Columns named as in `candidate_columns` get their unit, UCD and description from there
+        unless the table states its own (astropy ``column.unit``, ``.description``, ``.meta["ucd"]``; Arrow field
+        metadata ``unit``, ``ucd``, ``description``). Zero rows are fine. NaN, masked and null all mean "not known".
+    path : path-like
+        ``.vot``, ``.xml`` (VOTable 1.4, TABLEDATA), ``.fits`` (binary table), ``.csv`` (plain; columns and provenance
+        go into ``NAME.csv-metadata.json`` after CSV on the Web), ``.ecsv`` or ``.parquet`` (VOParquet 1.0).
+    provenance : mapping, optional
+        Anything that JSON can hold; kept whole in each format.
+
+    Returns
+    -------
+    Path
+        Where it was written.
+
+    Raises
+    ------
+    ConfigError
+        The extension is unknown, a column is not a plain list of values, or two columns share a name.
+    EmberlineError
+        The disk is full or the folder cannot be written; nothing half-written is left.
+
+    References
+    ----------
+    VOTable 1.4 (IVOA REC); FITS 4.0, binary tables; VOParquet 1.0 (IVOA Note); CSV on the Web (W3C REC).
+    """
+    path = Path(path)
+    writer = FORMATS.get(path.suffix.lower())
+    if writer is None:
+        raise ConfigError(
+            "unknown format for candidates",
+            where=str(path),
+            found=repr(path.suffix),
+            expected=", ".join(FORMATS),
+            action="Give the output one of these extensions.",
+        )
+    arrow = _to_arrow(table)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer(arrow, _columns(arrow), path, _json_safe(dict(provenance or {})))
+    return path
+
+
+def _to_arrow(table: Any) -> pa.Table:
+    """One Arrow table of strings, floats, integers and booleans, NaN as null, with field metadata kept."""
+    import pyarrow as pa
+
+    if isinstance(table, pa.Table):
+        fields, columns = list(table.schema), table.columns
+    else:
+        pairs = [_from_astropy(table[name]) for name in table.colnames]
+        fields, columns = [field for field, _ in pairs], [column for _, column in pairs]
+    names = [field.name for field in fields]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ConfigError("columns of the candidate table share a name", found=", ".join(sorted(twice)))
+    typed = [_typed(field, column) for field, column in zip(fields, columns, strict=True)]
+    fields = [field.with_type(column.type) for field, column in zip(fields, typed, strict=True)]
+    return pa.table(typed, schema=pa.schema(fields))
+
+
+def _from_astropy(column: Any) -> tuple[pa.Field, pa.Array]:
+    import pyarrow as pa
+
+    name = str(column.info.name)
+    values = np.ma.getdata(column) if hasattr(column, "mask") else np.asarray(column)
+    values = np.asarray(getattr(values, "value", values))
+    if values.ndim != 1:
+        raise ConfigError(f"the column {name!r} holds arrays", expected="one value a row")
+    mask = np.broadcast_to(np.ma.getmaskarray(column), values.shape) if hasattr(column, "mask") else None
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8")
+    if values.dtype.kind in "UO":
+        listed = [None if item is None else str(item) for item in values.tolist()]
+        array = pa.array(listed, pa.string(), mask=mask)
+    else:
+        array = pa.array(values.astype(values.dtype.newbyteorder("="), copy=False), mask=mask)
+    ucd = (column.info.meta or {}).get("ucd", "")
+    info = {"unit": column.info.unit, "ucd": ucd, "description": column.info.description}
+    metadata = {key: str(value) for key, value in info.items() if value}
+    return pa.field(name, array.type, metadata=metadata), array
+
+
+def _typed(field: pa.Field, column: Any) -> Any:
+    """The column as the registry types it (or its nearest plain type), with NaN turned into null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    known = column_for(field.name)
+    target = pa.type_for_alias(known.dtype) if known else _plain_type(column.type)
+    if target is None:
+        raise ConfigError(
+            f"the column {field.name!r} cannot be written",
+            found=str(column.type),
+            expected="text, numbers or booleans",
+        )
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    try:
+        return column.cast(target, safe=not pa.types.is_floating(target))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ConfigError(
+            f"the column {field.name!r} has the wrong type", found=str(column.type), expected=str(target)
+        ) from error
+
+
+def _plain_type(found: Any) -> Any:
+    import pyarrow as pa
+
+    kinds = pa.types
+    if kinds.is_dictionary(found):
+        found = found.value_type
+    if kinds.is_string(found) or kinds.is_large_string(found) or kinds.is_null(found):
+        return pa.string()
+    if kinds.is_boolean(found) or found in (pa.float32(), pa.float64()):
+        return found
+    return pa.int64() if kinds.is_integer(found) else None
+
+
+def _columns(table: pa.Table) -> list[Column]:
+    """Name, type, unit, UCD and description of each column: the table's own words first, then the registry's."""
+    found = []
+    for field in table.schema:
+        dtype = {"double": "float64", "float": "float32"}.get(str(field.type), str(field.type))
+        known = column_for(field.name) or Column(field.name, dtype)
+        own = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+        words = {key: own[key] for key in ("unit", "ucd", "description") if own.get(key)}
+        found.append(dataclasses.replace(known, dtype=dtype, **words))
+    return found
+
+
+def _json_safe(value: Any) -> Any:
+    """Plain JSON: NumPy scalars and paths unwrapped, numbers that are not finite as null."""
+    if isinstance(value, Mapping):
+        return {str(key): _json_safe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | np.ndarray):
+        return [_json_safe(item) for item in value]
+    if isinstance(value, np.generic):
+        return _json_safe(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """A nested record as pairs ``a.b.c``, text."""
+    if isinstance(value, dict):
+        return [pair for key, item in value.items() for pair in _flat(item, f"{prefix}.{key}" if prefix else key)]
+    return [(prefix, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))]
+
+
+# --- VOTable ---------------------------------------------------------------------------------------------------------
+
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _xml_text(text: str) -> str:
+    """Without the characters that XML 1.0 forbids; each becomes the replacement character."""
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _write_votable(table: pa.Table, columns: list[Column], path: Path, provenance: dict[str, Any]) -> None:
+    document = _votable(table, columns, provenance)
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        document.to_xml(stream)
+
+
+def _votable(table: pa.Table, columns: list[Column], provenance: dict[str, Any]) -> vot.VOTableFile:
+    from astropy.io.votable import tree
+
+    document = tree.VOTableFile(version="1.4")
+    document.description = "Candidates of an Emberline campaign"
+    resource = tree.Resource(name="candidates", type="results")
+    document.resources.append(resource)
+    resource.coordinate_systems.append(tree.CooSys(ID="icrs", system="ICRS"))
+    whole = ("provenance", json.dumps(provenance, ensure_ascii=False))
+    for name, text in [("QUERY_STATUS", "OK"), *_flat(provenance), whole]:
+        info = tree.Info(name=_xml_text(name) or "value", value=_xml_text(text))
+        info.ID = None  # made from the name by astropy: could be that of a column
+        resource.infos.append(info)
+    body = tree.TableElement(document, name="candidates", nrows=table.num_rows)
+    resource.tables.append(body)
+    for column in columns:
+        body.fields.append(_field(document, column, table[column.name]))
+    body.create_arrays(table.num_rows)
+    for field, column in zip(body.fields, columns, strict=True):
+        values, mask = _filled(table[column.name])
+        if column.dtype == "string":
+            values = np.array([_xml_text(item) for item in values], dtype=object)
+        body.array[field.ID] = values
+        body.array.mask[field.ID] = mask
+    return document
+
+
+def _field(document: vot.VOTableFile, column: Column, values: Any) -> vot.Field:
+    from astropy.io.votable import tree
+
+    kinds = {"float64": "double", "float32": "float", "int32": "int", "int64": "long", "bool": "boolean"}
+    kind = kinds.get(column.dtype) or ("char" if _is_ascii(values) else "unicodeChar")
+    field = tree.Field(
+        document,
+        name=column.name,
+        datatype=kind,
+        arraysize="*" if column.dtype == "string" else None,
+        unit=column.unit or None,
+        ucd=column.ucd or None,
+        ref="icrs" if column.ucd.startswith("pos.eq.") else None,
+    )
+    field.description = _xml_text(column.description)
+    if column.dtype in ("int32", "int64"):
+        field.values.null = NULL_INTEGER
+    return field
+
+
+def _is_ascii(values: Any) -> bool:
+    return all(item is None or item.isascii() for item in values.to_pylist())
+
+
+def _filled(column: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Values with nulls filled by what stands for them ("", NaN, -1, False), and where they were null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    mask = np.asarray(pc.is_null(column).to_numpy(zero_copy_only=False), dtype=bool)
+    kinds = pa.types
+    fill: Any = "" if kinds.is_string(column.type) else NULL_INTEGER if kinds.is_integer(column.type) else False
+    fill = float("nan") if kinds.is_floating(column.type) else fill
+    values = pc.fill_null(column, pa.scalar(fill, column.type)).to_numpy(zero_copy_only=False)
+    return values, mask
+
+
+# --- FITS ------------------------------------------------------------------------------------------------------------
+
+
+def _write_fits(table: pa.Table, columns: list[Column], path: Path, provenance: dict[str, Any]) -> None:
+    from astropy.io import fits
+
+    hdu = fits.BinTableHDU.from_columns([_fits_column(column, table[column.name]) for column in columns])
+    hdu.name = "CANDIDATES"
+    for number, column in enumerate(columns, start=1):
+        if column.ucd:
+            hdu.header[f"TUCD{number}"] = (column.ucd, "UCD1+")
+        if column.description:
+            hdu.header[f"TCOMM{number}"] = _ascii(column.description)
+    hdu.header["RADESYS"] = ("ICRS", "frame of ra and dec")
+    primary = fits.PrimaryHDU()
+    primary.header["ORIGIN"] = ("Emberline", "program that wrote this file")
+    for header in (primary.header, hdu.header):
+        header["PROVJSON"] = json.dumps(provenance)
+        header["COMMENT"] = "PROVJSON is JSON. Text that is not ASCII is escaped as in Python: \\xe9, \\u03b1."
+    with atomic_path(path) as temporary:
+        fits.HDUList([primary, hdu]).writeto(temporary)
+
+
+def _fits_column(column: Column, values: Any) -> Any:
+    from astropy.io import fits
+
+    filled, _ = _filled(values)
+    unit = column.unit or None
+    name = _ascii(column.name)
+    if column.dtype == "string":
+        escaped = np.array([_ascii(item) for item in filled], dtype=np.str_) if len(filled) else np.array([], "<U1")
+        width = max(1, escaped.dtype.itemsize // 4)
+        return fits.Column(name=name, format=f"{width}A", array=escaped, unit=unit)
+    code = {"float64": "D", "float32": "E", "int32": "J", "int64": "K", "bool": "L"}[column.dtype]
+    null = NULL_INTEGER if column.dtype in ("int32", "int64") else None
+    return fits.Column(name=name, format=code, array=filled, unit=unit, null=null)
+
+
+def _ascii(text: str) -> str:
+    """FITS holds printable ASCII only (FITS 4.0, 7.3.3): everything else is escaped, reversibly."""
+    return text.encode("unicode_escape").decode("ascii")
+
+
+# --- CSV, ECSV, Parquet ----------------------------------------------------------------------------------------------
+
+
+def _write_csv(table: pa.Table, columns: list[Column], path: Path, provenance: dict[str, Any]) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    sidecar = path.with_name(path.name + "-metadata.json")
+    write_text(sidecar, json.dumps(_csv_on_the_web(columns, path, provenance), indent=2, ensure_ascii=False) + "\n")
+    texts = [pc.fill_null(table[column.name].cast(pa.string()), "").to_pylist() for column in columns]
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([column.name for column in columns])
+        writer.writerows(zip(*texts, strict=True))
+
+
+def _csv_on_the_web(columns: list[Column], path: Path, provenance: dict[str, Any]) -> dict[str, Any]:
+    types = {"float64": "double", "float32": "float", "int32": "int", "int64": "long", "bool": "boolean"}
+    described = [
+        {
+            "name": column.name,
+            "titles": column.name,
+            "datatype": types.get(column.dtype, "string"),
+            "dc:description": column.description,
+            "schema:unitText": column.unit,
+            "ucd": column.ucd,
+        }
+        for column in columns
+    ]
+    return {
+        "@context": "http://www.w3.org/ns/csvw",
+        "url": path.name,
+        "tableSchema": {"columns": described},
+        "provenance": provenance,
+    }
+
+
+def _write_ecsv(table: pa.Table, columns: list[Column], path: Path, provenance: dict[str, Any]) -> None:
+    from astropy.table import MaskedColumn, Table
+
+    result = Table(meta={"provenance": provenance})
+    for column in columns:
+        values, mask = _filled(table[column.name])
+        values = values.astype(np.str_) if column.dtype == "string" else values
+        kept = mask & (column.dtype not in ("string", "float32", "float64"))
+        result[column.name] = MaskedColumn(
+            values, mask=kept, unit=column.unit or None, description=column.description, meta={"ucd": column.ucd}
+        )
+    with atomic_path(path) as temporary:
+        result.write(temporary, format="ascii.ecsv")
+
+
+def _write_parquet(table: pa.Table, columns: list[Column], path: Path, provenance: dict[str, Any]) -> None:
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    header = io.BytesIO()
+    _votable(table.slice(0, 0), columns, provenance).to_xml(header)
+    fields = [
+        pa.field(
+            column.name,
+            table.schema.field(column.name).type,
+            metadata={"unit": column.unit, "ucd": column.ucd, "description": column.description},
+        )
+        for column in columns
+    ]
+    metadata = {
+        "emberline.provenance": json.dumps(provenance, ensure_ascii=False),
+        "IVOA.VOTable-Parquet.version": "1.0",
+        "IVOA.VOTable-Parquet.content": header.getvalue().decode(),
+    }
+    with atomic_path(path) as temporary:
+        pq.write_table(table.cast(pa.schema(fields, metadata=metadata)), temporary, compression="zstd")
+
+
+FORMATS: dict[str, Callable[[Any, list[Column], Path, dict[str, Any]], None]] = {
+    ".vot": _write_votable,
+    ".xml": _write_votable,
+    ".fits": _write_fits,
+    ".csv": _write_csv,
+    ".ecsv": _write_ecsv,
+    ".parquet": _write_parquet,
+}
+"""Extension → writer."""
