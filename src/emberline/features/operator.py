@@ -35,6 +35,7 @@ FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
 _CUT = 5.0  # standard deviations after which the blur is cut off; 6e-7 of the weight lies beyond
 _TILE = 32  # output pixels in one tile
 _FULL = 1.0 - 1e-4  # a row with this weight is covered completely
+_FEW = 0.05  # share of bad pixels up to which their weight is subtracted one by one
 _UNKNOWN_FWHM = 2.0  # pixels: spectrographs are built to sample their line-spread function about critically
 
 Float32 = NDArray[np.float32]
@@ -85,6 +86,8 @@ class LinearOperator:
     sigma_angstrom: float
     coarser: bool
     tiles: tuple[_Tile, ...] = dataclasses.field(repr=False)
+    touched: tuple[NDArray[np.int64], NDArray[np.float64]] = dataclasses.field(repr=False)
+    """Per input pixel the output pixels that it reaches and its weights there: shape (columns, most reached)."""
 
     @property
     def matrix(self) -> Float32:
@@ -112,52 +115,43 @@ class LinearOperator:
             neighbouring pixels that blurring makes is not kept.
         """
         flux, ivar, mask = flux[:, self.columns], ivar[:, self.columns], mask[:, self.columns]
-        n = flux.shape[0]
-        out = Rebinned(*(np.zeros((n, self.pixels), np.float32) for _ in range(3)))
-        if not self.tiles:
-            return out
+        shape = (flux.shape[0], self.pixels)
+        out = Rebinned(np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.empty(shape, np.float32))
         bad = (mask != 0) | ~(ivar > 0)
-        spoilt = np.flatnonzero(bad.any(axis=1))
-        if spoilt.size == 0:
-            self._clean(flux, ivar, out, variance)
-            return out
-        clean = np.flatnonzero(~bad.any(axis=1))
-        for rows, part in (
-            (clean, self._run(flux[clean], ivar[clean], None, variance)),
-            (spoilt, self._run(flux[spoilt], ivar[spoilt], bad[spoilt], variance)),
-        ):
-            out.values[rows], out.variance[rows], out.weight[rows] = part.values, part.variance, part.weight
-        return out
-
-    def _run(self, flux: Float32, ivar: Float32, bad: NDArray[np.bool_] | None, variance: bool) -> Rebinned:
-        out = Rebinned(*(np.zeros((flux.shape[0], self.pixels), np.float32) for _ in range(3)))
-        if bad is None:
-            self._clean(flux, ivar, out, variance)
-        else:
-            self._masked(flux, ivar, bad, out, variance)
-        return out
-
-    def _clean(self, flux: Float32, ivar: Float32, out: Rebinned, variance: bool) -> None:
-        """Rows without a bad pixel: the weights are those of the coverage, known beforehand."""
+        rows, columns = np.nonzero(bad)
+        if rows.size:
+            flux, ivar = flux.copy(), ivar.copy()
+            flux[rows, columns], ivar[rows, columns] = 0.0, np.inf
         self._apply(flux, out.values)
         if variance:
             self._apply(np.reciprocal(ivar), out.variance, squared=True)
         out.weight[:] = self.coverage
+        if rows.size:
+            self._share_weight(self._remaining(bad, rows, columns), out)
+        return out
 
-    def _masked(self, flux: Float32, ivar: Float32, bad: NDArray[np.bool_], out: Rebinned, variance: bool) -> None:
-        """Normalised convolution: bad pixels carry no weight and the good ones share it."""
-        good = np.subtract(1.0, bad, dtype=np.float32)
-        share = np.empty_like(out.weight)
-        self._apply(good, share)
-        share[share < 1.0 - _FULL] = 0.0
-        inverse = np.divide(1.0, share, out=np.zeros_like(share), where=share > 0)
-        self._apply(np.where(bad, np.float32(0), flux), out.values)
+    def _remaining(
+        self, bad: NDArray[np.bool_], rows: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """W(good), shape (n, pixels): what the bad pixels take away when they are few, or else a matrix product."""
+        shape = (bad.shape[0], self.pixels)
+        if rows.size > _FEW * bad.size:
+            remaining = np.zeros(shape, np.float32)
+            self._apply(np.subtract(1.0, bad, dtype=np.float32), remaining)
+            return remaining
+        targets, weights = self.touched
+        flat = rows[:, None] * self.pixels + targets[columns]
+        lost = np.bincount(flat.ravel(), weights[columns].ravel(), minlength=shape[0] * self.pixels)
+        return np.subtract(1.0, lost.reshape(shape), dtype=np.float32, casting="same_kind")
+
+    @staticmethod
+    def _share_weight(remaining: Float32, out: Rebinned) -> None:
+        """Normalised convolution: the good pixels share the weight of the bad ones."""
+        remaining[remaining < 1.0 - _FULL] = 0.0
+        inverse = np.divide(1.0, remaining, out=np.zeros_like(remaining), where=remaining > 0)
         np.multiply(out.values, inverse, out=out.values)
-        if variance:
-            each = np.divide(1.0, ivar, out=np.zeros_like(ivar), where=~bad)
-            self._apply(each, out.variance, squared=True)
-            np.multiply(out.variance, inverse * inverse, out=out.variance)
-        np.minimum(share * self.coverage, 1.0, out=out.weight)
+        np.multiply(out.variance, inverse * inverse, out=out.variance)
+        np.multiply(out.weight, np.minimum(remaining, 1.0), out=out.weight)
 
     def _apply(self, block: Float32, out: Float32, *, squared: bool = False) -> None:
         for tile in self.tiles:
@@ -212,6 +206,7 @@ def build_operator(
         sigma_angstrom=ratio * middle,
         coarser=coarser,
         tiles=tiles,
+        touched=_touched(tiles, stop - start),
     )
 
 
@@ -291,3 +286,20 @@ def _tile(rows: slice, columns: slice, weights: NDArray[np.float64], start: int)
     weights = np.divide(weights, total, out=np.zeros_like(weights), where=total >= 1.0 - _FULL)
     transposed = np.ascontiguousarray(weights.T, dtype=np.float32)
     return _Tile(rows, slice(columns.start - start, columns.stop - start), transposed, transposed**2)
+
+
+def _touched(tiles: tuple[_Tile, ...], columns: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The matrix by columns; short columns are padded with weight 0 on output pixel 0."""
+    found = [np.nonzero(tile.weights) for tile in tiles]
+    column = np.concatenate([[], *(at + tile.columns.start for tile, (at, _) in zip(tiles, found, strict=True))])
+    target = np.concatenate([[], *(to + tile.rows.start for tile, (_, to) in zip(tiles, found, strict=True))])
+    weight = np.concatenate([[], *(tile.weights[where] for tile, where in zip(tiles, found, strict=True))])
+    column, target = column.astype(np.int64), target.astype(np.int64)
+    order = np.argsort(column, kind="stable")
+    column, target, weight = column[order], target[order], weight[order]
+    count = np.bincount(column, minlength=columns)
+    place = np.arange(column.size) - np.repeat(np.cumsum(count) - count, count)
+    targets = np.zeros((columns, int(count.max(initial=1))), np.int64)
+    weights = np.zeros(targets.shape)
+    targets[column, place], weights[column, place] = target, weight
+    return targets, weights

@@ -167,9 +167,9 @@ class Recipe:
         """The pixels of the feature vector: vacuum Å, in the rest frame when `frame` is ``rest``."""
         low, high = self.window_angstrom
         if self.sampling == "linear":
-            return Grid(low + (high - low) / (self.pixels - 1) * np.arange(self.pixels))
+            return Grid(np.array(np.linspace(low, high, self.pixels), dtype=np.float64))
         step = math.log10(high / low) / (self.pixels - 1)
-        return Grid(10.0 ** (math.log10(low) + step * np.arange(self.pixels)), step=step)
+        return Grid(np.array(10.0 ** (math.log10(low) + step * np.arange(self.pixels)), dtype=np.float64), step=step)
 
     @functools.cached_property
     def continuum_pixels(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -63,9 +63,10 @@ def _mean_and_deviation(values: Float32, good: NDArray[np.bool_] | None) -> _Sta
         centred = values - mean[:, None].astype(np.float32)
         square = np.einsum("ij,ij->i", centred, centred).astype(np.float64) / values.shape[1]
     else:
-        count = np.maximum(good.sum(axis=1), 1)
-        mean = np.sum(values, axis=1, dtype=np.float64, where=good) / count
-        centred = np.where(good, values - mean[:, None].astype(np.float32), np.float32(0))
+        weight = good.astype(np.float32)
+        count = np.maximum(weight.sum(axis=1), 1)
+        mean = np.einsum("ij,ij->i", values, weight).astype(np.float64) / count
+        centred = (values - mean[:, None].astype(np.float32)) * weight
         square = np.einsum("ij,ij->i", centred, centred).astype(np.float64) / count
     extreme = np.flatnonzero(~((square > 1e-30) & (square < 1e30)))
     if extreme.size:  # squares that float32 cannot hold
@@ -96,14 +97,17 @@ def fill_gaps(values: Float32, good: NDArray[np.bool_]) -> None:
     good : ndarray of bool, shape (n, d)
     """
     d = values.shape[1]
-    index = np.arange(d)
-    before = np.maximum.accumulate(np.where(good, index, -1), axis=1)
-    after = np.minimum.accumulate(np.where(good, index, d)[:, ::-1], axis=1)[:, ::-1]
-    rows, columns = np.nonzero(~good)
-    left, right = before[rows, columns], after[rows, columns]
-    nothing = (left < 0) & (right >= d)
-    left, right = np.where(left < 0, right, left), np.where(right >= d, left, right)
-    left, right = np.where(nothing, 0, left), np.where(nothing, 0, right)
-    along = (columns - left) / np.maximum(right - left, 1)
-    filled = values[rows, left] * (1.0 - along) + values[rows, right] * along
-    values[rows, columns] = np.where(nothing, 0.0, filled).astype(np.float32)
+    at = np.flatnonzero(~good)
+    begins = np.flatnonzero((np.diff(at, prepend=-2) != 1) | (at % d == 0))
+    length = np.diff(begins, append=at.size)
+    first = np.repeat(at[begins], length)
+    last = first + np.repeat(length, length) - 1
+    no_left, no_right = first % d == 0, last % d == d - 1
+    left = np.where(no_left, last + 1, first - 1)
+    right = np.where(no_right, first - 1, last + 1)
+    nothing = no_left & no_right
+    left[nothing] = right[nothing] = 0
+    flat = values.reshape(-1)
+    along = ((at - left) / np.maximum(right - left, 1)).astype(np.float32)
+    filled = flat[left] * (1 - along) + flat[right] * along
+    flat[at] = np.where(nothing, np.float32(0), filled)
