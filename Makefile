@@ -59,7 +59,7 @@ $(VENV)/.torch: constraints.txt
 	@test -x $(BIN)/python && $(BIN)/python -m pip --version >/dev/null 2>&1 \
 	  || { echo "== making $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
 	@echo "== installing PyTorch ($(TORCH))"
-	@$(PIP) "$(TORCH)"
+	@$(PIP) -c constraints.txt "$(TORCH)"
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt
