@@ -125,11 +125,9 @@ def _extract_rows(
     """Fill `rows` of `out`; they all share `operator`."""
     rebinned = operator(block.flux[rows], block.ivar[rows], block.mask[rows], variance=want_ivar)
     values, variance, weight = rebinned.values, rebinned.variance, rebinned.weight
-    lost = np.clip(1.0 - weight.mean(axis=1), 0.0, 1.0)
     failed = np.full(len(values), operator.coarser and recipe.coarser_input == "flag")
-    good: NDArray[np.bool_] | None = weight >= _HALF
-    if good is not None and good.all():
-        good = None
+    good = None if rebinned.complete else weight >= _HALF
+    lost = np.zeros(len(values)) if good is None else np.clip(1.0 - weight.mean(axis=1, dtype=np.float64), 0.0, 1.0)
     if good is not None:
         fill_gaps(values, good)
     if recipe.continuum is not None:

@@ -52,6 +52,8 @@ class Rebinned:
     values: Float32
     variance: Float32
     weight: Float32
+    complete: bool = False
+    """Every weight is 1."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,6 +92,11 @@ class LinearOperator:
     """Per input pixel the output pixels that it reaches and its weights there: shape (columns, most reached)."""
 
     @property
+    def covered(self) -> bool:
+        """Whether every output pixel lies wholly inside the input grid."""
+        return bool((self.coverage == 1).all())
+
+    @property
     def matrix(self) -> Float32:
         """The matrix over the support, dense: shape (pixels, columns); rows sum to 1, or to 0 without coverage."""
         matrix = np.zeros((self.pixels, self.columns.stop - self.columns.start), np.float32)
@@ -116,25 +123,24 @@ class LinearOperator:
         """
         flux, ivar, mask = flux[:, self.columns], ivar[:, self.columns], mask[:, self.columns]
         shape = (flux.shape[0], self.pixels)
-        out = Rebinned(np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.empty(shape, np.float32))
         bad = (mask != 0) | ~(ivar > 0)
-        rows, columns = np.nonzero(bad)
-        if rows.size:
-            flux, ivar = flux.copy(), ivar.copy()
-            flux[rows, columns], ivar[rows, columns] = 0.0, np.inf
-        self._apply(flux, out.values)
+        spoilt = bool(bad.any())
+        values, spread = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        weight = np.broadcast_to(self.coverage, shape) if not spoilt else np.tile(self.coverage, (shape[0], 1))
+        out = Rebinned(values, spread, weight, complete=not spoilt and self.covered)
+        if spoilt:
+            flux, ivar = np.where(bad, np.float32(0), flux), np.where(bad, np.float32(np.inf), ivar)
+        self._apply(flux, values)
         if variance:
-            self._apply(np.reciprocal(ivar), out.variance, squared=True)
-        out.weight[:] = self.coverage
-        if rows.size:
-            self._share_weight(self._remaining(bad, rows, columns), out)
+            self._apply(np.reciprocal(ivar), spread, squared=True)
+        if spoilt:
+            self._share_weight(self._remaining(bad), out)
         return out
 
-    def _remaining(
-        self, bad: NDArray[np.bool_], rows: NDArray[np.int64], columns: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
+    def _remaining(self, bad: NDArray[np.bool_]) -> Float32:
         """W(good), shape (n, pixels): what the bad pixels take away when they are few, or else a matrix product."""
         shape = (bad.shape[0], self.pixels)
+        rows, columns = np.divmod(np.flatnonzero(bad), bad.shape[1])
         if rows.size > _FEW * bad.size:
             remaining = np.zeros(shape, np.float32)
             self._apply(np.subtract(1.0, bad, dtype=np.float32), remaining)

@@ -65,9 +65,11 @@ def _mean_and_deviation(values: Float32, good: NDArray[np.bool_] | None) -> _Sta
     else:
         weight = good.astype(np.float32)
         count = np.maximum(weight.sum(axis=1), 1)
-        mean = np.einsum("ij,ij->i", values, weight).astype(np.float64) / count
-        centred = (values - mean[:, None].astype(np.float32)) * weight
-        square = np.einsum("ij,ij->i", centred, centred).astype(np.float64) / count
+        rough = np.einsum("ij,ij->i", values, weight) / count
+        centred = (values - rough[:, None]) * weight
+        shift = centred.mean(axis=1, dtype=np.float64) * (values.shape[1] / count)
+        mean = rough + shift
+        square = np.einsum("ij,ij->i", centred, centred).astype(np.float64) / count - shift**2
     extreme = np.flatnonzero(~((square > 1e-30) & (square < 1e30)))
     if extreme.size:  # squares that float32 cannot hold
         square[extreme] = (centred[extreme].astype(np.float64) ** 2).sum(axis=1)
