@@ -91,7 +91,7 @@ def test_votable(tmp_path: Path, suffix: str, rows: int) -> None:
     assert_same({f.name: plain(body.array[f.ID]) for f in body.fields}, expected(rows))
     for field, column in zip(body.fields, candidate_columns(CLASSES), strict=True):
         assert (field.ucd or "", str(field.unit or "")) == (column.ucd, column.unit)
-        assert field.description.content
+        assert field.description
     assert {field.name for field in body.fields if field.ref == resource.coordinate_systems[0].ID} == {"ra", "dec"}
     infos = {info.name: info.value for info in resource.infos}
     assert infos["QUERY_STATUS"] == "OK"
@@ -211,7 +211,7 @@ def test_a_tables_own_words_come_first(tmp_path: Path) -> None:
     path = write_candidates(table, tmp_path / "c.vot")
     field = votable.parse(path).get_first_table().fields[1]
     assert (str(field.unit), field.ucd) == ("K", "phys.temperature.effective")
-    assert field.description.content.strip() == "Effective temperature"
+    assert field.description.strip() == "Effective temperature"
 
 
 @pytest.mark.parametrize("name", ["c.txt", "c", "c.vot.gz"])
