@@ -1,0 +1,75 @@
+"""How a network is trained: a frozen dataclass that can be read from TOML without loading PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Balance", "NetworkName", "TrainConfig"]
+
+NetworkName = Literal["ember", "vgg"]
+Balance = Literal["smote", "adasyn", "weights", "none"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained; the defaults are chosen by the measurements in ``docs/explanation/network.md``.
+
+    Parameters
+    ----------
+    network : {"ember", "vgg"}
+        Emberline's small network, or the published one.
+    balance : {"smote", "adasyn", "weights", "none"}
+        How rare classes are made to count.
+    epochs : int
+        The most passes over the balanced training set.
+    epoch_steps : int
+        The fewest optimiser steps that count as one epoch, so that a handful of labels is still learnt.
+    batch : int
+        Spectra in one optimiser step.
+    learning_rate, weight_decay : float
+        Of the optimiser.
+    optimiser : {"adamw", "adam"}
+        Adam with decoupled weight decay (Loshchilov & Hutter 2019), or Adam.
+    patience : int
+        Stop after so many epochs without a lower validation loss; halve the learning rate after half as many.
+    validation_fraction : float
+        The share of objects held out for early stopping, calibration and metrics.
+    dropout : float
+        The share of units silenced in training and in stochastic passes.
+    label_smoothing : float
+        The probability spread evenly over all classes in the training target.
+    shift_pixels : float
+        Each training spectrum is shifted by a uniform random amount up to this, at each use.
+    noise : float
+        Standard deviation of the Gaussian noise added at each use, in units of the features' own deviation.
+    """
+
+    network: NetworkName = "ember"
+    balance: Balance = "smote"
+    epochs: int = 40
+    epoch_steps: int = 20
+    batch: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    optimiser: Literal["adamw", "adam"] = "adamw"
+    patience: int = 8
+    validation_fraction: float = 0.2
+    dropout: float = 0.5
+    label_smoothing: float = 0.0
+    shift_pixels: float = 0.0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "epoch_steps", "batch", "patience"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        for name in ("weight_decay", "shift_pixels", "noise"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        for name in ("validation_fraction", "dropout", "label_smoothing"):
+            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "from 0 to below 1")
+
+
+def _require(holds: bool, name: str, found: object, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"{name} = {found}: expected {expected}")
