@@ -88,7 +88,19 @@ class StartConfig(OracleConfig):
 
 @dataclasses.dataclass(frozen=True)
 class QueryConfig:
-    """What is asked in each round: a strategy, how many spectra, and the strategy's own parameters."""
+    """What is asked in each round.
+
+    Attributes
+    ----------
+    strategy : str
+        The name of the strategy that chooses.
+    batch : int
+        How many spectra a round asks about, control questions apart.
+    parameters : dict
+        The strategy's own parameters.
+    cold_start : str
+        The strategy of the first round when there are no labels to train on.
+    """
 
     strategy: str = "seek"
     batch: int = 100
@@ -102,9 +114,14 @@ class QueryConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ControlConfig:
-    """How many control labels are drawn in each round, from the whole pool, for the estimates alone.
+    """How many control labels are drawn, from the whole pool, for the estimates alone.
 
-    `final` more are drawn once the last round has been trained, where they say most about the catalogue.
+    Attributes
+    ----------
+    per_round : int
+        So many in each round.
+    final : int
+        So many more once the last round has been trained, where they say most about the catalogue.
     """
 
     per_round: int = 0
@@ -117,7 +134,15 @@ class ControlConfig:
 
 @dataclasses.dataclass(frozen=True)
 class StopConfig:
-    """When `run` ends by itself: after so many rounds, or once so many labels have been given in all."""
+    """When `run` ends by itself.
+
+    Attributes
+    ----------
+    rounds : int
+        After so many rounds.
+    labels : int, optional
+        Once so many labels have been given in all, control labels included.
+    """
 
     rounds: int = 10
     labels: int | None = None
@@ -125,7 +150,13 @@ class StopConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CandidateConfig:
-    """A spectrum is a candidate when its probability of being a target reaches `threshold`."""
+    """Which spectra are candidates.
+
+    Attributes
+    ----------
+    threshold : float
+        Those whose probability of being a target, of whatever class, reaches this.
+    """
 
     threshold: float = 0.5
 
@@ -141,6 +172,7 @@ class CampaignConfig:
     Attributes
     ----------
     name, description : str
+        For people: they head the report.
     classes : tuple of str
         All classes, in the order of the network's outputs.
     targets : tuple of str

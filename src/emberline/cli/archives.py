@@ -96,7 +96,13 @@ def _plain(value: Any) -> str:
 @click.option("--spectra", required=True, type=click.IntRange(min=1), help="How many spectra.")
 @click.option("--seed", required=True, type=click.IntRange(min=0), help="The same seed gives the same survey.")
 @click.option("--prevalence", type=click.FloatRange(0, 1), help="Share of targets; the preset's by default.")
-@click.option("--preset", type=click.Choice(["lamost", "ondrejov"]), default="lamost", show_default=True)
+@click.option(
+    "--preset",
+    type=click.Choice(["lamost", "ondrejov"]),
+    default="lamost",
+    show_default=True,
+    help="The instrument: its grid, resolution, noise and mix of classes.",
+)
 @click.option("--hosts", type=click.Path(path_type=Path), help="An archive whose real stars carry the lines.")
 @_workers_option
 @_json_option

@@ -13,9 +13,11 @@ __all__ = ["demo"]
 
 
 @click.command(epilog="Example: emberline demo --out demo")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="The folder of the results."
+)
 @click.option("--spectra", type=click.IntRange(min=500), default=20_000, show_default=True, help="Size of the survey.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Fixes every random choice.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 def demo(out: Path, spectra: int, seed: int, as_json: bool) -> None:
     """Run the whole job on a simulated survey with known truth, from spectra to candidates and report.

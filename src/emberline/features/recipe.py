@@ -31,6 +31,7 @@ class Continuum:
     Attributes
     ----------
     kind : "polynomial"
+        The shape that is fitted.
     degree : int
         Of the polynomial, 0 to 9.
     windows : tuple of (low, high)
