@@ -53,8 +53,9 @@ class Command:
         return " ".join(self.words)
 
     @property
-    def options(self) -> list[click.Parameter]:
-        return [parameter for parameter in self.click.params if not getattr(parameter, "hidden", False)]
+    def options(self) -> list[click.Option]:
+        """What may be written with dashes; arguments are explained in the help's text."""
+        return [p for p in self.click.params if isinstance(p, click.Option) and not p.hidden]
 
 
 def application() -> click.Group:
@@ -93,10 +94,8 @@ def _command_section(command: Command) -> list[str]:
     usage = " ".join(command.click.collect_usage_pieces(context))
     lines = [f"## {command.title}", "", "```text", f"{command.title} {usage}", "```", ""]
     lines += [_help(command.click.help or ""), "", *_example(command.click.epilog or ""), ""]
-    arguments = [(parameter, *_argument(parameter)) for parameter in command.options]
-    if arguments:
-        lines += ["| option | meaning |", "|---|---|"]
-        lines += [f"| {names} | {_cell(text)} |" for _, names, text in arguments]
+    lines += ["| option | meaning |", "|---|---|"]
+    lines += [f"| {names} | {_cell(text)} |" for names, text in map(_option, command.options)]
     return [*lines, ""]
 
 
@@ -106,25 +105,14 @@ def _example(epilog: str) -> list[str]:
     return ["```sh", shown, "```"] if shown else []
 
 
-def _argument(parameter: click.Parameter) -> tuple[str, str]:
-    """How a parameter is written, and what it means."""
-    if isinstance(parameter, click.Argument):
-        return f"`{parameter.make_metavar(click.Context(click.Command('x')))}`", argument_help(parameter)
-    assert isinstance(parameter, click.Option)
-    names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
-    text = parameter.help or ""
-    context = click.Context(click.Command("x"))
-    record = parameter.get_help_extra(context)
+def _option(option: click.Option) -> tuple[str, str]:
+    """How an option is written, and what it means."""
+    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    record = option.get_help_extra(click.Context(click.Command("x")))
     extra = [f"default {record['default']}"] if record.get("default") else []
-    extra += ["required"] if parameter.required else []
-    return names, text + (f" ({'; '.join(extra)})" if extra else "")
-
-
-def argument_help(parameter: click.Argument) -> str:
-    """What a positional argument says of itself; click has no help text for one, so its type speaks."""
-    text = getattr(parameter, "help", None)
-    kind = parameter.type
-    return str(text) if text else "a path" if isinstance(kind, click.Path) else kind.name
+    extra += [" or ".join(option.type.choices)] if isinstance(option.type, click.Choice) else []
+    extra += ["required"] if option.required else []
+    return names, (option.help or "") + (f" ({'; '.join(extra)})" if extra else "")
 
 
 def _help(text: str) -> str:
@@ -288,10 +276,43 @@ def overview_page() -> str:
     return "\n".join([*lines, *MODULES, "```", ""])
 
 
+COLUMN_TABLES = {
+    "emberline.archive.schema:COLUMNS": "`catalogue.parquet` of an archive",
+    "emberline.archive.schema:REJECTED_SCHEMA": "`rejected.parquet` of an archive",
+    "emberline.campaign.candidate_columns:CANDIDATE_COLUMNS": "A table of candidates",
+}
+"""The tables that Emberline writes for others to read, each with its heading."""
+
+
+def columns_page() -> str:
+    """The columns of the tables that users read, with units and UCDs, as MyST."""
+    lines = ["# Columns", "", "Units are VOUnit, UCDs UCD1+. The Parquet files carry the same as field metadata.", ""]
+    for name, heading in COLUMN_TABLES.items():
+        lines += [f"## {heading}", "", "| column | type | unit | UCD | meaning |", "|---|---|---|---|---|"]
+        lines += [f"| `{c[0]}` | {c[1]} | {c[2]} | {c[3]} | {_cell(c[4])} |" for c in _columns(resolve(name))]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _columns(table: Any) -> Iterator[tuple[str, str, str, str, str]]:
+    """Name, type, unit, UCD and description of each column, be it a record of ours or an Arrow field."""
+    for column in table:
+        if hasattr(column, "ucd"):
+            yield column.name, column.dtype, column.unit, column.ucd, column.description
+        else:
+            text = {key.decode(): value.decode() for key, value in column.metadata.items()}
+            yield column.name, str(column.type), text["unit"], text["ucd"], text["description"]
+
+
 def generate(folder: Path) -> None:
     """Write all pages below `folder`; a page that has not changed is left alone, so that Sphinx need not read it."""
     folder.mkdir(parents=True, exist_ok=True)
-    pages = {"commands": command_page(), "configuration": configuration_page(), "python": overview_page()}
+    pages = {
+        "commands": command_page(),
+        "configuration": configuration_page(),
+        "columns": columns_page(),
+        "python": overview_page(),
+    }
     pages.update({name: module_page(name, heading) for name, heading in MODULES.items()})
     for name, text in pages.items():
         path = folder / f"{name}.md"
