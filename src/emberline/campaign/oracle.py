@@ -20,9 +20,7 @@ Oracle = Callable[[Sequence[str]], Sequence[str | None]]
 _KEYS = ("identifier", "path", "file", "source_file")
 
 
-def table_oracle(
-    path: Path | str, config: OracleConfig, answers: Sequence[str], catalogue: pa.Table
-) -> dict[str, str]:
+def table_oracle(path: Path | str, config: OracleConfig, answers: Sequence[str], catalogue: pa.Table) -> dict[str, str]:
     """Read a table of known answers.
 
     Parameters

@@ -126,9 +126,7 @@ def _refuse_doubtful(identifiers: NDArray[np.str_], config: PoolConfig) -> None:
         raise CampaignError("the pool is empty", where=where, action="Ingest spectra, or widen pool.where.")
     names, counts = np.unique(identifiers, return_counts=True)
     if (counts > 1).any():
-        raise CampaignError(
-            "two archives of the pool use one identifier", where=where, found=str(names[counts > 1][0])
-        )
+        raise CampaignError("two archives of the pool use one identifier", where=where, found=str(names[counts > 1][0]))
 
 
 def starting_set(

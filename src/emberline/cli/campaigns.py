@@ -68,7 +68,9 @@ def _status_text(status: dict[str, Any]) -> str:
         f"{labels['control']:,} control labels, {labels['start']:,} to start from."
     ]
     if status["rounds"]:
-        lines.append(f"{'round':>5} {'labels':>7} {'candidates':>10}  {'purity':<22} {'completeness':<22} {'seconds':>7}")
+        lines.append(
+            f"{'round':>5} {'labels':>7} {'candidates':>10}  {'purity':<22} {'completeness':<22} {'seconds':>7}"
+        )
     for row in status["rounds"]:
         lines.append(
             f"{row['number']:>5} {row['labels']:>7,} {row['candidates']:>10,}  {_interval(row['purity']):<22} "

@@ -1,0 +1,95 @@
+"""What a campaign's networks say of the pool: where they are kept, and how they are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emberline.campaign.pool import Pool
+from emberline.errors import CampaignError
+from emberline.learn import Model
+from emberline.provenance import hash_of
+
+if TYPE_CHECKING:
+    from emberline.campaign.campaign import Campaign
+
+__all__ = [
+    "fingerprint",
+    "latest_model",
+    "load_probabilities",
+    "model_file",
+    "model_of_round",
+    "round_folder",
+    "stream",
+    "target_probability",
+]
+
+_STREAMS = {"train": 0, "control": 1, "query": 2, "estimate": 3, "stochastic": 4}
+
+
+def stream(campaign: Campaign, number: int, use: str) -> np.random.Generator:
+    """A random generator of its own for each round and use, so that resuming changes nothing."""
+    return np.random.default_rng(np.random.SeedSequence(campaign.config.seed, spawn_key=(number, _STREAMS[use])))
+
+
+def round_folder(path: Path, number: int) -> Path:
+    """Where a round keeps its files."""
+    return path / "rounds" / f"{number:03d}"
+
+
+def model_file(path: Path, number: int) -> Path:
+    """Where the network of a round is."""
+    return path / "models" / f"round-{number:03d}.model"
+
+
+def latest_model(path: Path) -> Path | None:
+    """The newest network of a campaign, or None before the first."""
+    found = sorted((path / "models").glob("round-*.model"))
+    return found[-1] if found else None
+
+
+def model_of_round(campaign: Campaign, number: int) -> Model | None:
+    """The network of a round, or None when there was too little to train on."""
+    file = model_file(campaign.path, number)
+    if not file.exists():
+        return None
+    model = Model.load(file)
+    model.check_recipe(campaign.recipe.hash)
+    return model
+
+
+def fingerprint(pool: Pool) -> str:
+    """Changes when the pool does."""
+    return hash_of([len(pool), hash_of(pool.identifiers.tolist()), int(pool.usable.sum())])
+
+
+def load_probabilities(campaign: Campaign, number: int | None = None) -> NDArray[np.float32]:
+    """Class probabilities of the pool in the latest round that has them, or in round `number`.
+
+    Raises
+    ------
+    CampaignError
+        No network has been trained yet, or the pool has changed since.
+    """
+    if number is None:
+        model = latest_model(campaign.path)
+        number = int(model.stem.removeprefix("round-")) if model else 0
+    folder = round_folder(campaign.path, number)
+    file = folder / "probabilities.npy"
+    if not file.is_file():
+        raise CampaignError("no network has read the pool yet", where=str(campaign.path), action="Run a round first.")
+    if (folder / "pool.txt").read_text(encoding="utf-8") != fingerprint(campaign.pool):
+        raise CampaignError(
+            "the pool has changed since this round was predicted",
+            where=str(folder),
+            action="Run another round to read the new spectra.",
+        )
+    return np.load(file, mmap_mode="r")
+
+
+def target_probability(campaign: Campaign, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The probability of being any target, shape (spectra,)."""
+    return np.asarray(probabilities[:, list(campaign.config.target_indices)].sum(axis=1), dtype=np.float32)

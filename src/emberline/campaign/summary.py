@@ -1,0 +1,150 @@
+"""What a round came to: the catalogue's classes, purity and completeness with intervals, counts and timings."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emberline.campaign.predictions import load_probabilities, model_of_round, stream, target_probability
+from emberline.learn.control import ControlDraw
+from emberline.learn.estimate import Estimates, estimate
+
+if TYPE_CHECKING:
+    from emberline.campaign.campaign import Campaign
+
+__all__ = ["answers_by_row", "control_draws", "final_classes", "network_classes", "summarise"]
+
+
+def network_classes(campaign: Campaign, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The class that the catalogue gives each spectrum of the pool: by the network at the campaign's threshold."""
+    config = campaign.config
+    targets = list(config.target_indices)
+    others = [index for index in range(len(config.classes)) if index not in targets]
+    is_target = target_probability(campaign, probabilities) >= config.candidates.threshold
+    best_target = np.asarray(targets)[np.argmax(probabilities[:, targets], axis=1)]
+    best_other = np.asarray(others)[np.argmax(probabilities[:, others], axis=1)]
+    return np.where(is_target, best_target, best_other).astype(np.int64)
+
+
+def answers_by_row(campaign: Campaign, purpose: str) -> dict[int, int | None]:
+    """Pool row → class index of each label given for `purpose`; None where the answer is no class."""
+    labels = [label for label in campaign.labels() if label.purpose == purpose]
+    rows = campaign.pool.rows([label.identifier for label in labels])
+    classes = campaign.config.classes
+    return {
+        int(row): classes.index(label.answer) if label.answer in classes else None
+        for row, label in zip(rows, labels, strict=True)
+    }
+
+
+def estimates(campaign: Campaign, number: int, probabilities: NDArray[np.float32]) -> Estimates:
+    """Purity and completeness of the catalogue as it stands, from all control labels so far."""
+    known = {row: answer for row, answer in answers_by_row(campaign, "query").items() if answer is not None}
+    predicted = network_classes(campaign, probabilities)
+    for row, answer in known.items():
+        predicted[row] = answer
+    return estimate(
+        control_draws(campaign),
+        answers_by_row(campaign, "control"),
+        predicted,
+        known,
+        campaign.config.target_indices,
+        rng=stream(campaign, number, "estimate"),
+    )
+
+
+def control_draws(campaign: Campaign) -> list[ControlDraw]:
+    """All control samples that have been drawn, one a round."""
+    draws = []
+    for row in campaign.rounds():
+        questions = [q for q in campaign.database.questions(row["number"]) if q.purpose == "control"]
+        if not questions:
+            continue
+        sizes = campaign.database.strata(row["number"])
+        draws.append(
+            ControlDraw(
+                sizes=np.array([sizes[key] for key in sorted(sizes)], np.int64),
+                rows=campaign.pool.rows([q.identifier for q in questions]),
+                stratum=np.array([q.stratum for q in questions], np.int64),
+            )
+        )
+    return draws
+
+
+def summarise(campaign: Campaign, current: dict[str, Any], truth: Mapping[str, str] | None) -> dict[str, Any]:
+    """What a round came to, as plain values that JSON can hold."""
+    number = int(current["number"])
+    labels = campaign.labels()
+    mine = [label for label in labels if label.round == number]
+    summary: dict[str, Any] = {
+        "number": number,
+        "labels_start": len(campaign.start.labels),
+        "labels_query": sum(label.purpose == "query" for label in labels),
+        "labels_control": sum(label.purpose == "control" for label in labels),
+        "new_targets": sum(label.answer in campaign.config.targets and label.purpose == "query" for label in mine),
+        "unanswered": len(campaign.open_questions()),
+        "pool": len(campaign.pool),
+        "flagged": int((~campaign.pool.usable).sum()),
+        "seconds": campaign.database.steps(number),
+        "candidates": 0,
+        "metrics": {},
+        "truth": {},
+    }
+    model = model_of_round(campaign, number)
+    if model is None:
+        return {**summary, "purity": None, "completeness": None, "purity_by_class": {}}
+    probabilities = np.asarray(load_probabilities(campaign, number))
+    begun = time.perf_counter()
+    found = estimates(campaign, number, probabilities)
+    summary["seconds"] = {**summary["seconds"], "estimate": time.perf_counter() - begun}
+    classes = campaign.config.classes
+    listed = final_classes(campaign, probabilities)
+    return {
+        **summary,
+        "candidates": int(np.isin(listed, campaign.config.target_indices).sum()),
+        "metrics": model.metrics,
+        "purity": _plain(found.purity),
+        "completeness": _plain(found.completeness),
+        "purity_by_class": {classes[index]: _plain(value) for index, value in found.purity_by_class.items()},
+        "truth": {} if truth is None else true_quality(campaign, listed, truth),
+    }
+
+
+def final_classes(campaign: Campaign, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The class of each spectrum in the catalogue: its label where it has one, the network's opinion elsewhere.
+
+    Spectra that may not take part (flagged) or whose label is no class have -1.
+    """
+    result = network_classes(campaign, probabilities)
+    result[~campaign.pool.usable] = -1
+    for purpose in ("query", "control"):
+        for row, answer in answers_by_row(campaign, purpose).items():
+            result[row] = -1 if answer is None else answer
+    return result
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """An estimate as JSON has it: None where it cannot be told."""
+    fields = dataclasses.asdict(value)
+    return {key: None if isinstance(item, float) and not np.isfinite(item) else item for key, item in fields.items()}
+
+
+def true_quality(campaign: Campaign, listed: NDArray[np.int64], truth: Mapping[str, str]) -> dict[str, float]:
+    """Purity and completeness by a table that knows all of the usable pool; empty when it does not."""
+    names = campaign.pool.identifiers[campaign.pool.usable]
+    if not all(str(name) in truth for name in names):
+        return {}
+    targets = campaign.config.targets
+    is_target = np.array([truth[str(name)] in targets for name in names])
+    is_listed = np.isin(listed[campaign.pool.usable], campaign.config.target_indices)
+    both = int((is_target & is_listed).sum())
+    return {
+        "targets": int(is_target.sum()),
+        "purity": both / max(int(is_listed.sum()), 1),
+        "completeness": both / max(int(is_target.sum()), 1),
+    }
