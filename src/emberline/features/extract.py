@@ -73,8 +73,9 @@ def extract(recipe: Recipe, block: SpectrumBlock, *, ivar: bool = True) -> Featu
     )
     for rows, resolving_power, redshift in _groups(recipe, block):
         operator = recipe.operator(block.grid, resolving_power, redshift)
-        for part in _chunks(rows):
-            _extract_rows(recipe, operator, block, part, out, ivar)
+        with np.errstate(all="ignore"):  # what overflows is not finite in the end, and that is flagged
+            for part in _chunks(rows):
+                _extract_rows(recipe, operator, block, part, out, ivar)
     return out
 
 
@@ -137,9 +138,9 @@ def _extract_rows(
     out.bad_fraction[rows] = lost
     out.flagged[rows] = failed | unscaled | (lost > recipe.max_bad_fraction)
     if want_ivar:
-        known = variance > 0 if good is None else good & (variance > 0)
-        np.multiply(variance, (factor**2)[:, None], out=variance)
-        out.ivar[rows] = np.divide(1.0, variance, out=np.zeros_like(variance), where=known & (variance > 0))
+        inverse = 1.0 / (variance * (factor**2)[:, None])
+        known = np.isfinite(inverse) if good is None else good & np.isfinite(inverse)
+        out.ivar[rows] = np.where(known, inverse, np.float32(0))
 
 
 def _remove_continuum(

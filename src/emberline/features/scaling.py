@@ -96,6 +96,7 @@ def fill_gaps(values: Float32, good: NDArray[np.bool_]) -> None:
     Parameters
     ----------
     values : ndarray of float32, shape (n, d)
+        Contiguous in C order.
     good : ndarray of bool, shape (n, d)
     """
     d = values.shape[1]
