@@ -14,7 +14,7 @@ __all__ = ["EstimateLike", "GalleryItem", "Interval", "ReportData", "RoundSummar
 
 
 class EstimateLike(Protocol):
-    """A share from 0 to 1 with its 95 % interval; NaN where it cannot be estimated. `learn.estimate.Estimate` is one."""
+    """A share from 0 to 1 with its 95 % interval; NaN where it cannot be estimated: `learn.estimate.Estimate`."""
 
     @property
     def value(self) -> float: ...

@@ -1,0 +1,76 @@
+"""How a report words its numbers: shares, intervals, counts, times and places; never NaN."""
+
+from __future__ import annotations
+
+import math
+
+from emberline.campaign.report_data import EstimateLike, known
+
+__all__ = ["UNKNOWN", "coordinates", "count", "duration", "estimate", "interval", "measure", "percent", "plural"]
+
+UNKNOWN = "not yet estimated"
+_THIN = "\N{NARROW NO-BREAK SPACE}"
+
+
+def percent(share: float | None) -> str:
+    """A share from 0 to 1 in per cent, to a tenth; 1 only when it is 1, 0 only when it is 0."""
+    if share is None or not math.isfinite(share):
+        return UNKNOWN
+    value = round(100 * share, 1)
+    if value in (0.0, 100.0) and share not in (0.0, 1.0):
+        return f"{'<' if value == 0 else '>'}{_THIN}{'0.1' if value == 0 else '99.9'}{_THIN}%"
+    return f"{value:.1f}".removesuffix(".0") + f"{_THIN}%"
+
+
+def interval(given: EstimateLike | None) -> str:
+    """The interval alone: ``88.1–96.4 %``; empty when unknown."""
+    if given is None or not (known(given) and math.isfinite(given.low) and math.isfinite(given.high)):
+        return ""
+    low, high = percent(given.low), percent(given.high)
+    return f"{low.removesuffix(_THIN + '%')}–{high}"
+
+
+def estimate(given: EstimateLike | None) -> str:
+    """Value and interval: ``93.4 % (88.1–96.4 %)``."""
+    if given is None or not known(given):
+        return UNKNOWN
+    between = interval(given)
+    return f"{percent(given.value)} ({between})" if between else percent(given.value)
+
+
+def count(value: float) -> str:
+    """A whole number with thousands apart."""
+    return f"{round(value):,}".replace(",", _THIN)
+
+
+def plural(value: int, one: str, many: str = "") -> str:
+    """``1 label``, ``2 labels``."""
+    return f"{count(value)} {one if value == 1 else many or one + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Time as a person says it: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    if not math.isfinite(seconds):
+        return "not measured"
+    if seconds < 9.95:
+        return f"{seconds:.1f}{_THIN}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}{_THIN}s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}{_THIN}min" + (f" {rest}{_THIN}s" if rest else "")
+    hours, minutes = divmod(round(whole / 60), 60)
+    return f"{hours}{_THIN}h" + (f" {minutes}{_THIN}min" if minutes else "")
+
+
+def coordinates(ra: float, dec: float) -> str:
+    """Degrees with five decimals (0.04″); says when there are none."""
+    if not (math.isfinite(ra) and math.isfinite(dec)):
+        return "position unknown"
+    return f"{ra:.5f}° {dec:+.5f}°".replace("-", "−")
+
+
+def measure(value: float | None) -> str:
+    """A number of any kind to four digits; a dash when there is none."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.4g}".replace("-", "−")
