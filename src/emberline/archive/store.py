@@ -1,0 +1,260 @@
+"""Open an archive and get at what it holds: its catalogue, its spectra, its features."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from emberline.archive.catalogue import read_catalogue, rows_at
+from emberline.archive.ledger import pending_parts
+from emberline.archive.parts import PartFile
+from emberline.archive.schema import CATALOGUE_SCHEMA, REJECTED_SCHEMA, ArchiveInfo
+from emberline.errors import ArchiveError
+from emberline.progress import Progress, silent
+from emberline.spectra import Spectrum, SpectrumBlock
+
+if TYPE_CHECKING:
+    from emberline.archive.matrix import FeatureMatrix
+    from emberline.features import Recipe
+
+__all__ = ["Archive", "open_archive"]
+
+_OPEN_PARTS = 32
+
+
+def open_archive(path: str | Path) -> Archive:
+    """Open the archive in the folder `path` for reading.
+
+    Raises
+    ------
+    ArchiveError
+        The folder holds no archive.
+    NewerVersionError
+        A newer Emberline made it.
+    """
+    return Archive(Path(path))
+
+
+class Archive:
+    """One archive, read as it was when it was opened; open it again to see what an ingest added since.
+
+    Attributes
+    ----------
+    path : Path
+        Its folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._info = ArchiveInfo.load(path)
+        self._file_of = functools.lru_cache(maxsize=_OPEN_PARTS)(self._open_part)
+        _ = self.places
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path,)
+
+    def __repr__(self) -> str:
+        return f"Archive({str(self.path)!r}, {len(self):,} spectra)"
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @functools.cached_property
+    def places(self) -> pa.Table:
+        """Columns identifier, object, part and row of every spectrum."""
+        return read_catalogue(self.path / "catalogue.parquet", ["identifier", "object", "part", "row"])
+
+    def _open_part(self, name: str) -> PartFile:
+        return PartFile(self.part_path(name))
+
+    def part_path(self, name: str) -> Path:
+        """Where the part called `name` in the catalogue lies."""
+        return self.path / "spectra" / name
+
+    @property
+    def parts(self) -> list[str]:
+        """The names of the parts, in the order of ingestion."""
+        return sorted(self.places["part"].unique().to_pylist())
+
+    def catalogue(self, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
+        """Rows of the catalogue, sorted by HEALPix.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Which columns; all by default. Each Arrow field carries unit, UCD and description as metadata.
+        where : str, optional
+            A condition in DuckDB's SQL, such as ``"snr > 20 and survey_class = 'STAR'"``. Unknown values are null.
+
+        Raises
+        ------
+        ArchiveError
+            There is no such column, the condition is no SQL, or the file is damaged.
+        """
+        path = self.path / "catalogue.parquet"
+        if where is None:
+            return read_catalogue(path, columns)
+        return _filtered(path, list(columns or CATALOGUE_SCHEMA.names), where)
+
+    def spectrum(self, identifier: str) -> Spectrum:
+        """One spectrum.
+
+        Raises
+        ------
+        ArchiveError
+            The archive has none of this identifier, or a file is missing or damaged.
+        """
+        return self.spectra([identifier])[0]
+
+    def spectra(self, identifiers: Sequence[str]) -> list[Spectrum]:
+        """Several spectra, in the order asked; each on its own grid."""
+        rows = rows_at(self.places, "identifier", identifiers)
+        if (rows < 0).any():
+            raise ArchiveError(
+                "there is no such spectrum",
+                where=str(self.path),
+                found=str(identifiers[int((rows < 0).argmax())]),
+                expected="an identifier of the catalogue",
+            )
+        chosen = self.places.select(["part", "row"]).take(pa.array(rows))
+        parts, numbers = chosen["part"].to_pylist(), chosen["row"].to_pylist()
+        found: dict[int, Spectrum] = {}
+        for part in sorted(set(parts)):
+            indices = [index for index, name in enumerate(parts) if name == part]
+            spectra = self._file_of(part).spectra([numbers[index] for index in indices])
+            for index, spectrum in zip(indices, spectra, strict=True):
+                self._check(spectrum, identifiers[index], part)
+                found[index] = spectrum
+        return [found[index] for index in range(len(parts))]
+
+    def _check(self, spectrum: Spectrum, identifier: str, part: str) -> None:
+        if spectrum.meta.identifier != identifier:
+            raise ArchiveError(
+                "this part is not the one that the catalogue describes",
+                where=str(self.part_path(part)),
+                found=spectrum.meta.identifier,
+                expected=identifier,
+                action="Restore the archive from a copy.",
+            )
+
+    def blocks(self, rows: int = 4096) -> Iterator[SpectrumBlock]:
+        """All spectra in the order of ingestion, at most `rows` at a time, each block on one grid.
+
+        Rows of a block may be padded with `Mask.NO_DATA` to the block's grid.
+        """
+        for name in self.parts:
+            yield from PartFile(self.part_path(name)).blocks(rows)
+
+    def rejected(self) -> pa.Table:
+        """What was refused: file, identifier, reason, message, found, expected, sha256, time."""
+        path = self.path / "rejected.parquet"
+        return read_catalogue(path) if path.exists() else REJECTED_SCHEMA.empty_table()
+
+    def info(self) -> dict[str, Any]:
+        """What the archive holds, as JSON can hold it."""
+        table = self.catalogue(
+            ["survey_class", "ra", "mjd", "snr", "sha256", "wavelength_min", "wavelength_max", "healpix"]
+        )
+        files = [path for path in self.path.rglob("*") if path.is_file() and not path.name.startswith(".")]
+        pending = pending_parts(self.path)
+        return {
+            "path": str(self.path),
+            "schema_version": self._info.schema_version,
+            "created": self._info.created,
+            "survey": list(self._info.survey),
+            "spectra": len(self),
+            "objects": len(self.places["object"].unique()),
+            "files": len(table["sha256"].unique()),
+            "parts": len(self.parts),
+            "unpublished_parts": len(set(pending) - set(self.parts)),
+            "bytes": sum(path.stat().st_size for path in files),
+            "coverage": _coverage(table),
+            "classes": _counts(table["survey_class"]),
+            "rejected": _counts(self.rejected()["reason"]),
+            "features": self._feature_info(),
+            "truth": (self.path / "truth.csv").exists(),
+            "emberline": self._info.provenance.get("emberline", ""),
+        }
+
+    def _feature_info(self) -> list[dict[str, Any]]:
+        from emberline.archive.matrix import built_recipes
+
+        return built_recipes(self)
+
+    def build_features(
+        self, recipe: Recipe, *, workers: int | None = None, progress: Progress = silent
+    ) -> FeatureMatrix:
+        """Compute the feature vectors of all spectra under `recipe`, or those that are missing.
+
+        Parameters
+        ----------
+        recipe : Recipe
+        workers : int, optional
+            Processes; all cores by default. The result does not depend on it.
+        progress : Progress
+
+        Returns
+        -------
+        FeatureMatrix
+        """
+        from emberline.archive.matrix import build_features
+
+        return build_features(self, recipe, workers=workers, progress=progress)
+
+    def features(self, recipe: Recipe | str | None = None) -> FeatureMatrix:
+        """A feature matrix that was built, by its recipe or the recipe's hash; the only one by default.
+
+        Raises
+        ------
+        ArchiveError
+            It was not built, or there are several to choose from.
+        """
+        from emberline.archive.matrix import open_features
+
+        return open_features(self, recipe)
+
+
+def _filtered(path: Path, columns: list[str], where: str) -> pa.Table:
+    import duckdb
+
+    unknown = [name for name in columns if name not in CATALOGUE_SCHEMA.names]
+    if unknown:
+        raise ArchiveError(
+            "there is no such column", where=str(path), found=unknown[0], expected=", ".join(CATALOGUE_SCHEMA.names)
+        )
+    names = ", ".join(f'"{name}"' for name in columns)
+    query = f"SELECT {names} FROM read_parquet($path) WHERE (\n{where}\n) ORDER BY healpix, identifier"
+    try:
+        with duckdb.connect() as connection:
+            table = connection.sql(query, params={"path": str(path)}).to_arrow_table()
+    except duckdb.Error as error:
+        raise ArchiveError(
+            f"the condition cannot be used: {str(error).splitlines()[0]}",
+            where=where,
+            action=f"Use SQL on the columns {', '.join(CATALOGUE_SCHEMA.names)}.",
+        ) from error
+    schema = pa.schema([CATALOGUE_SCHEMA.field(name) for name in columns], metadata=CATALOGUE_SCHEMA.metadata)
+    return table.cast(schema)
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    return {str(name): count for name, count in Counter(column.to_pylist()).most_common()}
+
+
+def _coverage(table: pa.Table) -> dict[str, Any]:
+    """Ranges of wavelength, time and signal to noise, and how much of the sky."""
+    placed = pc.filter(table["healpix"], pc.greater_equal(table["healpix"], 0))
+    cells = pc.shift_right(placed, 2 * (29 - 5))
+    return {
+        "wavelength_angstrom": [pc.min(table["wavelength_min"]).as_py(), pc.max(table["wavelength_max"]).as_py()],
+        "mjd": [pc.min(table["mjd"]).as_py(), pc.max(table["mjd"]).as_py()],
+        "median_snr": pc.approximate_median(table["snr"]).as_py(),
+        "with_position": len(placed),
+        "sky_degrees2": round(len(cells.unique()) * 41252.96125 / (12 * 4**5), 1),
+    }
