@@ -97,12 +97,21 @@ def test_coverage_counts_whole_pixels():
 
 
 def test_checked_turns_what_is_not_finite_into_no_data():
-    flux, ivar = [1.0, np.nan, np.inf, 2.0, 3.0], [1.0, 1.0, 1.0, 0.0, np.nan]
+    flux, ivar = [1.0, np.nan, np.inf, 0.0, 3.0], [1.0, 1.0, 1.0, 0.0, 1.0]
     spectrum = Spectrum.checked(Grid.linear(5000, 1, 5), flux, ivar, [Mask.SKY, 0, 0, 0, 0], META)
-    assert spectrum.mask.tolist() == [Mask.SKY, *[Mask.NO_DATA] * 4]
-    assert spectrum.flux.tolist() == [1, 0, 0, 0, 0]
-    assert spectrum.ivar.tolist() == [1, 0, 0, 0, 0]
+    assert spectrum.mask.tolist() == [Mask.SKY, *[Mask.NO_DATA] * 3, 0]
+    assert spectrum.flux.tolist() == [1, 0, 0, 0, 3]
+    assert spectrum.ivar.tolist() == [1, 0, 0, 0, 1]
     assert spectrum.meta.ivar_source == "file"
+
+
+def test_a_flux_without_weight_is_kept_and_marked():
+    """LAMOST gives no weight to the emission lines that it took for cosmic rays."""
+    ivar = [1.0, 0.0, np.nan, np.inf, 1.0]
+    spectrum = Spectrum.checked(Grid.linear(5000, 1, 5), [1.0, 2, 3, 4, 5], ivar, [0, Mask.SKY, 0, 0, 0], META)
+    assert spectrum.flux.tolist() == [1, 2, 3, 4, 5]
+    assert spectrum.ivar.tolist() == [1, 0, 0, 0, 1]
+    assert spectrum.mask.tolist() == [0, Mask.SKY | Mask.NO_WEIGHT, Mask.NO_WEIGHT, Mask.NO_WEIGHT, 0]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +143,7 @@ def test_noise_is_estimated_from_the_scatter():
 
 @pytest.mark.parametrize("grid", [Grid.log10(3.7, 1e-4, 6), Grid.linear(5000, 1, 6)])
 def test_trimming_drops_only_the_ends(grid):
-    flux, ivar = [0, 1, 2, 3, 4, 0], [0, 1, 0, 1, 1, 0]
+    flux, ivar = [0, 1, 0, 3, 4, 0], [0, 1, 0, 1, 1, 0]
     trimmed = Spectrum.checked(grid, flux, ivar, None, META).trimmed()
     assert trimmed.wavelength == pytest.approx(grid.wavelength[1:5])
     assert trimmed.flux.tolist() == [1, 0, 3, 4]

@@ -45,6 +45,9 @@ class Mask(enum.IntFlag):
     """Hit by a cosmic ray."""
     SKY = 8
     """Spoilt by the subtraction of a sky line."""
+    NO_WEIGHT = 16
+    """The survey gives a flux but no inverse variance. Pipelines that reject cosmic rays also reject strong emission
+    lines: the whole Hα of a Be star may be marked so, and its flux is right. A recipe decides (`without_weight`)."""
 
 
 def vacuum_to_air(wavelength: ArrayLike) -> NDArray[np.float64]:
@@ -63,7 +66,8 @@ def vacuum_to_air(wavelength: ArrayLike) -> NDArray[np.float64]:
     References
     ----------
     Morton 2000, ApJS 130, 403, equation 8, which takes the dispersion of air from Birch & Downs 1994, Metrologia 31,
-    315; the data base VALD uses it too. From 3000 to 10000 Å it is within 4e-5 Å of Ciddor 1996, Applied Optics 35, 1566.
+    315; the data base VALD uses it too. From 3000 to 10000 Å it is within 4e-5 Å of Ciddor 1996, Applied Optics 35,
+    1566.
     """
     vacuum = np.asarray(wavelength, dtype=np.float64)
     return vacuum / _refractive_index(vacuum)
@@ -276,8 +280,9 @@ class Spectrum:
     ) -> Spectrum:
         """Make a spectrum from raw arrays of length ``grid.n``, or say why it is none.
 
-        Pixels that are not finite or have no weight become `Mask.NO_DATA` with flux and ivar 0. Without `ivar` it is
-        estimated from the scatter and the metadata say so.
+        Pixels that are not finite, or have neither flux nor weight, become `Mask.NO_DATA` with flux and ivar 0; pixels
+        with a flux but without weight keep the flux and become `Mask.NO_WEIGHT`. Without `ivar` it is estimated from
+        the scatter and the metadata say so.
 
         Raises
         ------
@@ -300,10 +305,12 @@ class Spectrum:
             weights = estimate_ivar(values, finite & (bits == 0))
             meta = dataclasses.replace(meta, ivar_source="estimated")
         _refuse_bad_values(values, finite, weights)
-        absent = ~(finite & np.isfinite(weights) & (weights > 0))
+        weightless = ~(np.isfinite(weights) & (weights > 0))
+        absent = ~finite | (weightless & (values == 0))
         values[absent] = 0.0
-        weights[absent] = 0.0
+        weights[absent | weightless] = 0.0
         bits[absent] |= np.uint8(Mask.NO_DATA)
+        bits[weightless & ~absent] |= np.uint8(Mask.NO_WEIGHT)
         return cls(grid, values, weights, bits, meta)
 
     def trimmed(self) -> Spectrum:

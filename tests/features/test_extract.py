@@ -210,3 +210,31 @@ def test_coarser_spectra_are_kept_or_flagged_as_told(noisy):
 def test_an_empty_block_gives_no_rows(noisy):
     empty = SpectrumBlock(noisy.grid, noisy.flux[:0], noisy.ivar[:0], noisy.mask[:0], [])
     assert extract(HALPHA, empty).values.shape == (0, 140)
+
+
+def test_an_emission_line_without_weight_is_seen_and_doubted(block):
+    """LAMOST gives ivar 0 to all of the Hα of BT CMi, mask 0, and a flux that is right."""
+    wave = block([0]).grid.wavelength
+    flux = 100 + 150 * np.exp(-0.5 * ((wave - 6564.6) / 5) ** 2)
+    clean = extract(HALPHA, block(flux))
+    spoilt = block(flux)
+    hit = np.abs(wave - 6564.6) < 8
+    spoilt.ivar[0, hit], spoilt.mask[0, hit] = 0, Mask.NO_WEIGHT
+    used = extract(HALPHA, spoilt)
+    assert used.values == pytest.approx(clean.values, abs=1e-5)
+    assert not used.flagged[0]
+    assert used.bad_fraction[0] == pytest.approx(16 / 213, abs=0.015)
+    assert not used.ivar[0, np.abs(HALPHA.grid.wavelength - 6564.6) < 8].any()
+    assert used.ivar[0, :20] == pytest.approx(clean.ivar[0, :20], rel=1e-4)
+    masked = extract(dataclasses.replace(HALPHA, without_weight="mask"), spoilt)
+    assert np.abs(masked.values - clean.values).max() > 1
+    spoilt.mask[0, hit] |= Mask.COSMIC
+    assert extract(HALPHA, spoilt).values == pytest.approx(masked.values, abs=1e-5)
+
+
+def test_a_spectrum_without_any_weight_is_flagged(noisy):
+    noisy.ivar[3], noisy.mask[3] = 0, Mask.NO_WEIGHT
+    result = extract(HALPHA, noisy)
+    assert result.bad_fraction[3] == pytest.approx(1, abs=1e-4)
+    assert result.flagged.sum() == 1
+    assert result.values[3].any()

@@ -20,6 +20,7 @@ CHANGES = {
     "frame": "rest",
     "continuum": Continuum(degree=1),
     "scaling": "minmax",
+    "without_weight": "mask",
     "max_bad_fraction": 0.3,
 }
 

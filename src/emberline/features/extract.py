@@ -31,9 +31,10 @@ class FeatureBlock:
     values : ndarray of float32, shape (n, d)
         Always finite; 0 everywhere in a row of which nothing is known.
     ivar : ndarray of float32, shape (n, d)
-        Inverse variance of `values`, 0 for bad pixels. Empty, shape (n, 0), when it was not asked for.
+        Inverse variance of `values`, 0 where it is not known. Empty, shape (n, 0), when it was not asked for.
     bad_fraction : ndarray of float32, shape (n,)
-        The share of the vector's weight that fell on bad or absent pixels, 0 to 1.
+        The share of the vector's weight that fell on bad or absent pixels, or on pixels used without an inverse
+        variance, 0 to 1.
     flagged : ndarray of bool, shape (n,)
         More bad pixels than the recipe allows, or no meaningful vector: constant, not finite, outside the coverage,
         without the redshift that the recipe needs, or without continuum.
@@ -124,11 +125,14 @@ def _extract_rows(
     want_ivar: bool,
 ) -> None:
     """Fill `rows` of `out`; they all share `operator`."""
-    rebinned = operator(block.flux[rows], block.ivar[rows], block.mask[rows], variance=want_ivar)
+    arrays = block.flux[rows], block.ivar[rows], block.mask[rows]
+    rebinned = operator(*arrays, variance=want_ivar, use_weightless=recipe.without_weight == "use")
     values, variance, weight = rebinned.values, rebinned.variance, rebinned.weight
     failed = np.full(len(values), operator.coarser and recipe.coarser_input == "flag")
     good = None if rebinned.complete else weight >= _HALF
     lost = np.zeros(len(values)) if good is None else np.clip(1.0 - weight.mean(axis=1, dtype=np.float64), 0.0, 1.0)
+    if rebinned.doubt is not None:
+        lost = np.clip(lost + rebinned.doubt, 0.0, 1.0)
     if good is not None:
         fill_gaps(values, good)
     if recipe.continuum is not None:

@@ -22,7 +22,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from emberline.spectra import Grid
+from emberline.spectra import Grid, Mask
 
 __all__ = ["OPERATOR_VERSION", "LinearOperator", "Rebinned", "build_operator"]
 
@@ -36,6 +36,8 @@ _CUT = 5.0  # standard deviations after which the blur is cut off; 6e-7 of the w
 _TILE = 32  # output pixels in one tile
 _FULL = 1.0 - 1e-4  # a row with this weight is covered completely
 _FEW = 0.05  # share of bad pixels up to which their weight is subtracted one by one
+_NO_WEIGHT = np.float32(1e-30)  # stands for an inverse variance that is not known, so that what it touches stands out
+_HUGE = 1e24  # a variance that only `_NO_WEIGHT` brings about
 _UNKNOWN_FWHM = 2.0  # pixels: spectrographs are built to sample their line-spread function about critically
 
 Float32 = NDArray[np.float32]
@@ -46,14 +48,16 @@ class Rebinned:
     """Spectra on the recipe's pixels: `values`, `variance` and `weight`, each of shape (n, pixels).
 
     `weight` is the share of a pixel's weight that good input pixels carry: 1 when none is missing, 0 when nothing is
-    known, and then the value and the variance are 0.
+    known, and then the value and the variance are 0. The variance is infinite where a pixel without variance was used.
     """
 
     values: Float32
     variance: Float32
     weight: Float32
+    doubt: Float32 | None = None
+    """Of each spectrum the share of the weight, 0 to 1, that lies on pixels used without an inverse variance."""
     complete: bool = False
-    """Every weight is 1."""
+    """Every weight is 1 and nothing is in doubt."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,7 +108,15 @@ class LinearOperator:
             matrix[tile.rows, tile.columns] = tile.weights.T
         return matrix
 
-    def __call__(self, flux: Float32, ivar: Float32, mask: NDArray[np.uint8], *, variance: bool = True) -> Rebinned:
+    def __call__(
+        self,
+        flux: Float32,
+        ivar: Float32,
+        mask: NDArray[np.uint8],
+        *,
+        variance: bool = True,
+        use_weightless: bool = False,
+    ) -> Rebinned:
         """Blur and rebin spectra.
 
         Parameters
@@ -114,6 +126,9 @@ class LinearOperator:
             variance is not positive; what flux it holds never matters.
         variance : bool
             Whether to propagate the variance; otherwise it is returned as 0.
+        use_weightless : bool
+            Whether pixels whose mask is `Mask.NO_WEIGHT` and nothing else are good: their flux is used, and the share
+            of the weight that they carry is returned as `doubt`.
 
         Returns
         -------
@@ -122,19 +137,31 @@ class LinearOperator:
             neighbouring pixels that blurring makes is not kept.
         """
         flux, ivar, mask = flux[:, self.columns], ivar[:, self.columns], mask[:, self.columns]
-        shape = (flux.shape[0], self.pixels)
         bad = (mask != 0) | ~(ivar > 0)
-        spoilt = bool(bad.any())
+        if not bad.any():
+            return self._combine(flux, ivar, None, variance)
+        weightless = mask == Mask.NO_WEIGHT if use_weightless else None
+        if weightless is None or not weightless.any():
+            return self._combine(flux, ivar, bad, variance)
+        out = self._combine(flux, np.where(weightless, _NO_WEIGHT, ivar), bad & ~weightless, variance)
+        out.variance[out.variance > _HUGE] = np.inf
+        doubt = (1.0 - self._remaining(weightless)).mean(axis=1).astype(np.float32)
+        return dataclasses.replace(out, doubt=doubt, complete=False)
+
+    def _combine(self, flux: Float32, ivar: Float32, bad: NDArray[np.bool_] | None, variance: bool) -> Rebinned:
+        """The products; `flux`, `ivar` and `bad` (None for none) are those of the support."""
+        shape = (flux.shape[0], self.pixels)
         values, spread = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        weight = np.broadcast_to(self.coverage, shape) if not spoilt else np.tile(self.coverage, (shape[0], 1))
-        out = Rebinned(values, spread, weight, complete=not spoilt and self.covered)
-        if spoilt:
+        if bad is not None:
             flux, ivar = np.where(bad, np.float32(0), flux), np.where(bad, np.float32(np.inf), ivar)
         self._apply(flux, values)
         if variance:
             self._apply(np.reciprocal(ivar), spread, squared=True)
-        if spoilt:
-            self._share_weight(self._remaining(bad), out)
+        if bad is None:
+            weight = np.broadcast_to(self.coverage, shape)
+            return Rebinned(values, spread, weight, complete=self.covered)
+        out = Rebinned(values, spread, np.tile(self.coverage, (shape[0], 1)))
+        self._share_weight(self._remaining(bad), out)
         return out
 
     def _remaining(self, bad: NDArray[np.bool_]) -> Float32:

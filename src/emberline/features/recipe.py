@@ -90,6 +90,9 @@ class Recipe:
         Remove the continuum; None keeps it.
     scaling : "standard", "minmax" or "none"
         Mean 0 and standard deviation 1, or minimum 0 and maximum 1, over the good pixels of each spectrum.
+    without_weight : "use" or "mask"
+        What to do with pixels that have a flux but no inverse variance (`Mask.NO_WEIGHT`). ``use`` takes the flux and
+        counts the pixel as bad in `max_bad_fraction` only; ``mask`` treats it as any bad pixel.
     max_bad_fraction : float
         A vector that lost more than this share of its weight to bad pixels is flagged.
     """
@@ -105,6 +108,7 @@ class Recipe:
     velocity_step_kms: float = 5.0
     continuum: Continuum | None = None
     scaling: Literal["standard", "minmax", "none"] = "standard"
+    without_weight: Literal["use", "mask"] = "use"
     max_bad_fraction: float = 0.2
 
     def __post_init__(self) -> None:
