@@ -110,7 +110,7 @@ class Model:
 
         def run(x: Tensor) -> Tensor:
             logits = head(self.network.features(x).repeat_interleave(passes, dim=0))
-            return torch.softmax(logits / self.temperature, dim=1).reshape(len(x), passes, -1)
+            return torch.softmax(logits / self.temperature, dim=1).reshape(len(x), passes, len(self.classes))
 
         return np.ascontiguousarray(self._apply(run, values, batch).swapaxes(0, 1))
 

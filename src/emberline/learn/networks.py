@@ -118,16 +118,12 @@ class _Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            _conv(channels, channels, bias=False),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-            _conv(channels, channels, bias=False),
-            nn.BatchNorm2d(channels),
-        )
+        before = (_conv(channels, channels, bias=False), nn.BatchNorm2d(channels), nn.ReLU())
+        self.body = nn.Sequential(*before, _conv(channels, channels, bias=False))
+        self.gain = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(x + self.body(x))
+        return torch.relu(x + self.gain(self.body(x)))
 
 
 def _conv(before: int, after: int, kernel: int = 3, *, stride: int = 1, bias: bool = True) -> nn.Conv2d:
@@ -190,6 +186,9 @@ def _initialise(network: SpectrumNetwork, generator: torch.Generator | None) -> 
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
             if module.bias is not None:
                 module.bias.zero_()
+    for module in network.modules():
+        if isinstance(module, _Residual):  # each block begins by changing nothing (Goyal et al. 2017, arXiv:1706.02677)
+            module.gain.weight.zero_()
 
 
 def use_generator(network: nn.Module, generator: torch.Generator | None) -> None:

@@ -144,6 +144,10 @@ def _start(
         raise ModelError(
             "the model to start from has another network", found=init.config.network, expected=config.network
         )
+    if init.pixels != pixels:
+        raise ModelError(
+            "the model to start from takes features of another length", found=str(init.pixels), expected=str(pixels)
+        )
     weights = {name: weight.cpu() for name, weight in init.network.state_dict().items()}
     for name in ("output.weight", "output.bias"):
         fresh = network.state_dict()[name].clone()
