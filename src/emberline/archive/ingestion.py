@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -76,7 +76,7 @@ class _FileJob:
     number: int
     folder: Path
     run: str
-    locators: tuple[Any, ...]
+    locators: tuple[str, ...]
     reader: str | None
     known: Path | None
 
@@ -165,6 +165,8 @@ def ingest(
     """
     from emberline.archive import readers
 
+    if reader is not None and reader not in readers.readers():
+        raise ArchiveError(f"there is no reader {reader!r}", expected=f"one of {', '.join(readers.readers())}")
     given = [paths] if isinstance(paths, str | Path) else list(paths)
     locators = tuple(readers.find_sources(given))
     if not locators:
@@ -188,34 +190,42 @@ def ingest(
 
 def _read_files(job: _FileJob) -> Written:
     """Read one job's files into parts; runs in a worker."""
-    from emberline.archive import readers
-
     writer = PartWriter(job.folder, job.number, job.run)
     known = None if job.known is None else np.load(job.known, mmap_mode="r")
     seen: set[str] = set()
     for locator in job.locators:
         writer.written.inputs += 1
-        name, digest = str(locator), ""
-        try:
-            source = readers.open_source(locator)
-            name, digest = source.name, source.sha256
-            if digest in seen or _is_known(known, digest):
-                writer.written.already += 1
-                continue
-            spectra = list(readers.read(source, job.reader))
-            if not spectra:
-                raise ReadError("the file holds no spectrum", reason="no-spectrum", where=name)
-        except ReadError as error:
-            writer.written.rejects.append(Reject.of(error, name, digest))
-            continue
-        except OSError as error:
-            message = f"cannot be read: {error.strerror or error}"
-            writer.written.rejects.append(Reject(name, "unreadable", message, sha256=digest))
-            continue
-        seen.add(digest)
-        for spectrum in spectra:
-            writer.add(spectrum, name, digest)
+        _read_file(locator, job.reader, writer, known, seen)
     return writer.finish()
+
+
+def _read_file(
+    locator: str, reader: str | None, writer: PartWriter, known: NDArray[np.bytes_] | None, seen: set[str]
+) -> None:
+    """Hand the spectra of one file to `writer` unless its hash is in `known` or `seen`."""
+    from emberline.archive import readers
+
+    try:
+        source = readers.open_source(locator)
+        digest = source.sha256
+    except (ReadError, OSError) as error:
+        writer.written.rejects.append(_unreadable(locator, error))
+        return
+    if digest in seen or _is_known(known, digest):
+        writer.written.already += 1
+        return
+    for item in readers.read_each(source, reader):
+        if isinstance(item, ReadError):
+            writer.written.rejects.append(Reject.of(item, source.name, digest))
+        else:
+            writer.add(item, source.name, digest)
+            seen.add(digest)
+
+
+def _unreadable(locator: str, error: ReadError | OSError) -> Reject:
+    if isinstance(error, ReadError):
+        return Reject.of(error, locator, "")
+    return Reject(locator, "unreadable", f"cannot be read: {error.strerror or error}", type(error).__name__, "a file")
 
 
 def _is_known(known: NDArray[np.bytes_] | None, sha256: str) -> bool:

@@ -302,12 +302,7 @@ class Ledger:
         }
         judged = read | {file for file, _, _ in lines}
         old = read_catalogue(path).to_pylist() if path.exists() else []
-        kept = [
-            line
-            for line in old
-            if (line["file"], line["identifier"], line["reason"]) not in lines
-            and not (line["sha256"] and line["file"] in judged)
-        ]
+        kept = [line for line in old if _key(line) not in lines and not (line["sha256"] and line["file"] in judged)]
         table = pa.Table.from_pylist([*kept, *lines.values()], schema=REJECTED_SCHEMA)
         with atomic_path(path) as temporary:
             pq.write_table(table, temporary, compression="ZSTD")
@@ -347,6 +342,10 @@ class Ledger:
             pyarrow.csv.write_csv(
                 table, stream, pyarrow.csv.WriteOptions(include_header=not text, quoting_style="needed")
             )
+
+
+def _key(line: dict[str, Any]) -> tuple[str, ...]:
+    return line["file"], line["identifier"], line["reason"], line["found"]
 
 
 def _catalogue_rows(name: str, part: PartFile) -> pa.Table:
