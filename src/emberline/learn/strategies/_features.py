@@ -1,0 +1,89 @@
+"""What is common in the feature vectors, and what stands out from it as a line."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emberline.learn.strategies._base import Rows
+
+__all__ = ["Subspace", "line_anomaly", "running_mean", "without_spikes"]
+
+_BLOCK = 65_536
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Subspace:
+    """The mean (d,) and the leading principal directions (c, d) of a sample of feature vectors."""
+
+    mean: NDArray[np.float64]
+    directions: NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, values: NDArray[Any], components: int) -> Subspace:
+        """Principal components by the covariance matrix; the sign of each makes its largest element positive."""
+        values = np.asarray(values, dtype=np.float64)
+        mean = values.mean(axis=0)
+        covariance = (values - mean).T @ (values - mean)
+        directions = np.linalg.eigh(covariance)[1][:, ::-1].T[:components]
+        largest = np.abs(directions).argmax(axis=1)
+        signs = np.sign(directions[np.arange(len(directions)), largest])
+        return cls(mean, directions * signs[:, None])
+
+    def coordinates(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Position within the subspace. (m, c)"""
+        return (np.asarray(values, dtype=np.float64) - self.mean) @ self.directions.T
+
+    def residuals(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """What the subspace does not explain. (m, d)"""
+        centred = np.asarray(values, dtype=np.float64) - self.mean
+        return centred - (centred @ self.directions.T) @ self.directions
+
+
+def line_anomaly(features: NDArray[Any], space: Subspace, rows: Rows, width: int = 3) -> NDArray[np.float64]:
+    """The significance of the strongest line in each row's residual.
+
+    Noise averages out over `width` pixels and single-pixel spikes are taken out; a line stays.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Feature vectors along wavelength; read in blocks.
+    space : Subspace
+        What is common.
+    rows : (m,) int64
+        Rows to look at.
+    width : int
+        Running mean in pixels.
+
+    Returns
+    -------
+    (n,) float
+        The largest absolute smoothed residual over the residual's robust scatter (1.4826 × median absolute value);
+        minus infinity for the rows that were not asked for.
+    """
+    scores = np.full(len(features), -np.inf)
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        residuals = space.residuals(features[block])
+        scatter = 1.4826 * np.median(np.abs(residuals), axis=1)
+        lines = running_mean(without_spikes(residuals), width)
+        scores[block] = np.abs(lines).max(axis=1) * np.sqrt(width) / np.maximum(scatter, 1e-9)
+    return scores
+
+
+def without_spikes(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each pixel's median with its two neighbours: a cosmic ray or dead pixel goes, a resolved line stays. (m, d)"""
+    padded = np.pad(values, ((0, 0), (1, 1)), mode="edge")
+    left, right = padded[:, :-2], padded[:, 2:]
+    return np.maximum(np.minimum(left, right), np.minimum(np.maximum(left, right), values))
+
+
+def running_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """Means over `width` neighbouring pixels, where all are within. (m, d - width + 1)"""
+    wide = min(width, values.shape[1])
+    sums = np.cumsum(np.pad(values, ((0, 0), (1, 0))), axis=1)
+    return np.asarray((sums[:, wide:] - sums[:, :-wide]) / wide)
