@@ -228,7 +228,7 @@ def test_an_emission_line_without_weight_is_seen_and_doubted(block):
     assert used.ivar[0, :20] == pytest.approx(clean.ivar[0, :20], rel=1e-4)
     masked = extract(dataclasses.replace(HALPHA, without_weight="mask"), spoilt)
     assert np.abs(masked.values - clean.values).max() > 1
-    spoilt.mask[0, hit] |= Mask.COSMIC
+    spoilt.mask[0, hit] |= np.uint8(Mask.COSMIC)
     assert extract(HALPHA, spoilt).values == pytest.approx(masked.values, abs=1e-5)
 
 
