@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import importlib.metadata
 import importlib.util
 import re
 import shlex
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -194,6 +196,39 @@ def test_configuration_is_read_from_dataclasses() -> None:
     assert keys["inner", "low"].text == keys["inner", "high"].text == "The ends of it."
     assert keys["[many]", "low"].default == "0.5"
     assert keys["inner", "bare"].kind == "array of whole number"
+
+
+@pytest.fixture
+def documented_reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The reader of the how-to, registered as if its package were installed; yields the how-to's example file."""
+    from emberline.archive import readers
+
+    page = (DOCS / "howto" / "write-a-reader.md").read_text(encoding="utf-8")
+    module = ModuleType("mysurvey")
+    exec(code_blocks(page, "python")[0], module.__dict__)
+    entry = tomllib.loads(code_blocks(page, "toml")[0])["project"]["entry-points"]["emberline.readers"]
+    assert entry == {"mysurvey": "mypackage.mysurvey:MySurvey"}
+    monkeypatch.setitem(sys.modules, "mypackage", ModuleType("mypackage"))
+    monkeypatch.setitem(sys.modules, "mypackage.mysurvey", module)
+    points = [importlib.metadata.EntryPoint(name, value, "emberline.readers") for name, value in entry.items()]
+    monkeypatch.setattr(readers.importlib.metadata, "entry_points", lambda group: points)
+    readers.readers.cache_clear()
+    yield code_blocks(page, "text")[0]
+    readers.readers.cache_clear()
+
+
+def test_the_documented_reader_works(documented_reader: str, tmp_path: Path) -> None:
+    import emberline
+
+    (tmp_path / "good.txt").write_text(documented_reader)
+    (tmp_path / "nameless.txt").write_text(documented_reader.replace("# ID 2026-0042\n", ""))
+    summary = emberline.ingest([tmp_path / "good.txt", tmp_path / "nameless.txt"], tmp_path / "archive", workers=1)
+    assert summary.ingested == 1
+    assert summary.by_reason == {"bad-keyword": 1}
+    spectrum = emberline.open_archive(tmp_path / "archive").spectrum("2026-0042")
+    assert spectrum.wavelength == pytest.approx([6520.8, 6521.3, 6521.8], abs=0.02)  # 1.8 Å more in vacuum
+    assert spectrum.ivar == pytest.approx([1 / 0.03**2] * 3, rel=1e-5)
+    assert spectrum.meta.medium == "air"
 
 
 def test_generated_pages_are_written_once(tmp_path: Path) -> None:
