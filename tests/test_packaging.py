@@ -143,6 +143,16 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert newest[1] == emberline.__version__
 
 
+def test_the_citation_has_what_the_format_asks_for() -> None:
+    yaml = pytest.importorskip("yaml")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["license"] == "BSD-3-Clause"
+    assert citation["references"][0]["doi"] == "10.1051/0004-6361/201936090"
+    assert [author["family-names"] for author in citation["references"][0]["authors"]][0] == "Škoda"
+
+
 def test_type_hints_and_data_are_shipped() -> None:
     with open(ROOT / "pyproject.toml", "rb") as stream:
         shipped = tomllib.load(stream)["tool"]["setuptools"]["package-data"]["emberline"]
