@@ -82,7 +82,7 @@ def rounds(count: int, *, truth: bool = True, control: int = 20) -> tuple[RoundS
                 },
                 candidates=40 + 9 * k,
                 new_targets=max(0, 7 - k),
-                seconds={"features": 0.8, "train": 21.0 - k, "predict": 6.5, "query": 1.2, "estimate": 0.3},
+                seconds={"features": 0.8, "train": 21.0 / (1 + 0.1 * k), "predict": 6.5, "query": 1.2, "estimate": 0.3},
                 metrics={"accuracy": 0.9 + 0.01 * k, "validation_loss": 0.31 - 0.02 * k},
                 truth={"purity": purity - 0.03, "completeness": min(1.0, completeness + 0.04)} if truth else {},
             )

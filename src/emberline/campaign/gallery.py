@@ -15,7 +15,7 @@ from emberline.campaign.svg import Panel, path, svg, tag, text
 __all__ = ["thumbnail"]
 
 _WIDTH, _WINDOW, _STRIP = 300.0, 118.0, 34.0
-_COLUMNS = 150
+_COLUMNS = 140
 
 
 def thumbnail(item: GalleryItem, lines: Mapping[str, float] | None = None) -> Markup:
@@ -79,18 +79,20 @@ def _strip(item: GalleryItem, low: float, high: float) -> list[Markup]:
     a, b = np.clip(panel.x([low, high]), 2, _WIDTH - 2)
     return [
         tag("rect", x=float(a), y=top - 2, width=max(float(b - a), 1.5), height=_STRIP + 4, class_="window"),
-        tag("path", d=_envelope(panel, x, np.clip(y, panel.y.low, panel.y.high)), class_="whole"),
+        *_envelope(panel, x, np.clip(y, panel.y.low, panel.y.high)),
         text(2, top + _STRIP + 14, f"{x[0]:.0f} Å", anchor="start"),
         text(_WIDTH - 2, top + _STRIP + 14, f"{x[-1]:.0f} Å", anchor="end"),
     ]
 
 
-def _envelope(panel: Panel, x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
-    """A line through few points, or the least and greatest flux of each of `_COLUMNS` columns when there are many."""
+def _envelope(panel: Panel, x: NDArray[np.float64], y: NDArray[np.float64]) -> list[Markup]:
+    """A line through few points; of many the mean of each of `_COLUMNS` columns, over their range as an area."""
     if x.size <= 2 * _COLUMNS:
-        return path(panel.x(x), panel.y(y))
+        return [tag("path", d=path(panel.x(x), panel.y(y)), class_="whole")]
     starts = np.linspace(0, x.size, _COLUMNS, endpoint=False).astype(int)
+    sizes = np.diff(np.r_[starts, x.size])
+    across = panel.x(np.add.reduceat(x, starts) / sizes)
     least, most = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
-    pairs = np.stack([least, most], axis=1)
-    pairs[1::2] = pairs[1::2, ::-1]  # down, then up: each end joins the near end of the next column
-    return path(np.repeat(panel.x(x[starts]), 2), panel.y(pairs.ravel()))
+    area = path(np.r_[across, across[::-1]], panel.y(np.r_[most, least[::-1]])) + "Z"
+    middle = path(across, panel.y(np.add.reduceat(y, starts) / sizes))
+    return [tag("path", d=area, class_="extent"), tag("path", d=middle, class_="whole")]

@@ -16,7 +16,8 @@ from emberline.campaign.svg import Panel, Scale, compact, log_ticks, marker, pat
 
 __all__ = ["Figure", "class_balance", "effort", "histogram", "learning_curve", "rounds", "timings"]
 
-WIDE, NARROW = 600.0, 340.0
+WIDE, NARROW = 540.0, 340.0
+_NO_CONTROL = "Not yet estimated: there are too few control labels."
 _SHARE_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _ESTIMATES = (("purity", "Purity", "circle"), ("completeness", "Completeness", "diamond"))
 
@@ -48,8 +49,8 @@ def _swatch(kind: str, series: str, shape: str = "circle") -> Markup:
     """The key of a legend: a line with its marker, a whisker, or a filled box."""
     if kind == "box":
         parts = [
-            tag("rect", x=2.0, y=1.0, width=16.0, height=12.0, rx=2.0, class_=f"fill {series}"),
-            tag("rect", x=2.0, y=1.0, width=16.0, height=12.0, rx=2.0, class_=f"hatch {series}"),
+            tag("rect", x=4.0, y=1.0, width=20.0, height=12.0, rx=2.0, class_=f"fill {series}"),
+            tag("rect", x=4.0, y=1.0, width=20.0, height=12.0, rx=2.0, class_=f"hatch {series}"),
         ]
     elif kind == "dashed":
         parts = [tag("path", d="M0 7L26 7", class_=f"line truth {series}")]
@@ -81,6 +82,10 @@ def _share_panel(width: float, height: float, x: tuple[float, float]) -> tuple[P
     return panel, panel.y_axis(_SHARE_TICKS, [f"{100 * tick:.0f}%" for tick in _SHARE_TICKS])
 
 
+def _or_dash(share: float | None) -> str:
+    return "–" if share is None or not math.isfinite(share) else words.percent(share)
+
+
 def _now(given: Sequence[RoundSummary]) -> str:
     """Where purity and completeness stand after the last round, in words."""
     parts = [f"{key} {words.estimate(_estimates(given[-1], key))}" for key, _, _ in _ESTIMATES]
@@ -92,6 +97,8 @@ def learning_curve(data: ReportData) -> Figure:
     title, given = "Learning curve", data.rounds
     if not given:
         return Figure("learning", title, "No round has ended yet.")
+    if not any(np.isfinite(curve(given, key)).any() for curve in (_series, _truth) for key, _, _ in _ESTIMATES):
+        return Figure("learning", title, _NO_CONTROL)
     x = np.array([item.labels for item in given], dtype=np.float64)
     span = (min(0.0, x.min()), max(x.max() * 1.03, 1.0))
 
@@ -116,7 +123,7 @@ def learning_curve(data: ReportData) -> Figure:
         (
             words.count(item.labels),
             *(words.estimate(_estimates(item, key)) for key, _, _ in _ESTIMATES),
-            *(words.percent(item.truth[key]) if key in item.truth else "–" for key, _, _ in _ESTIMATES),
+            *(_or_dash(item.truth.get(key)) for key, _, _ in _ESTIMATES),
         )
         for item in given
     ]
@@ -141,10 +148,11 @@ def _curve(
     if np.isfinite(truth).any():
         parts.append(tag("path", d=path(at, panel.y(truth)), class_=f"line truth {key}"))
     parts.append(tag("path", d=path(at, panel.y(value)), class_=f"line {key}"))
+    size = max(1.5, min(4.0, 0.25 * (panel.x.end - panel.x.start) / x.size))
     for a, b, labels in zip(at, panel.y(value), x, strict=True):
         if math.isfinite(b):
             hint = tag("title", f"{key} after {words.count(labels)} labels")
-            parts.append(marker(shape, a, b, 4, hint, class_=f"dot {key}"))
+            parts.append(marker(shape, a, b, size, hint, class_=f"dot {key}"))
     return tag("g", *parts)
 
 
@@ -158,7 +166,7 @@ def rounds(data: ReportData) -> Figure:
     """Purity and completeness of each round as points with their intervals."""
     title, given = "Estimates by round", data.rounds
     if not any(_estimates(item, key) for item in given for key, _, _ in _ESTIMATES):
-        return Figure("rounds", title, "Not yet estimated: no control labels have been given.")
+        return Figure("rounds", title, _NO_CONTROL)
     n = len(given)
 
     def draw(width: float) -> tuple[float, list[Markup]]:
@@ -167,10 +175,11 @@ def rounds(data: ReportData) -> Figure:
         ticks = _every(n, 14 if width > NARROW else 8)
         parts = [axis, panel.x_axis(ticks, [str(given[i].number) for i in ticks], "round")]
         step = (panel.x.end - panel.x.start) / n
+        size = max(1.5, min(4.5, 0.22 * step))
         for side, (key, _, shape) in zip((-1, 1), _ESTIMATES, strict=True):
             series = _series(given, key)
             for index in range(n):
-                parts.append(_whisker(panel, index, side * min(0.16 * step, 9.0), series[:, index], key, shape))
+                parts.append(_whisker(panel, index, side * min(0.2 * step, 9.0), series[:, index], key, shape, size))
         return height, parts
 
     legend = [(_swatch("line", key, shape), f"{name} with 95 % interval") for key, name, shape in _ESTIMATES]
@@ -181,7 +190,9 @@ def rounds(data: ReportData) -> Figure:
     return _both(Figure("rounds", title, summary, legend=legend, columns=columns, rows=rows), draw)
 
 
-def _whisker(panel: Panel, index: int, shift: float, series: NDArray[np.float64], key: str, shape: str) -> Markup:
+def _whisker(
+    panel: Panel, index: int, shift: float, series: NDArray[np.float64], key: str, shape: str, size: float
+) -> Markup:
     """One estimate: its interval as a bar with caps, its value as a marker."""
     value, low, high = (float(item) for item in series)
     if not math.isfinite(value):
@@ -190,9 +201,9 @@ def _whisker(panel: Panel, index: int, shift: float, series: NDArray[np.float64]
     parts = [tag("title", f"{key}: {words.percent(value)}")]
     if math.isfinite(low) and math.isfinite(high):
         a, b = panel.y.at(low), panel.y.at(high)
-        bar = path([at, at], [a, b]) + path([at - 4, at + 4], [a, a]) + path([at - 4, at + 4], [b, b])
+        bar = path([at, at], [a, b]) + path([at - size, at + size], [a, a]) + path([at - size, at + size], [b, b])
         parts.append(tag("path", d=bar, class_=f"line thin {key}"))
-    parts.append(marker(shape, at, panel.y.at(value), 4.5, class_=f"dot {key}"))
+    parts.append(marker(shape, at, panel.y.at(value), size, class_=f"dot {key}"))
     return tag("g", *parts)
 
 
@@ -297,7 +308,8 @@ def histogram(data: ReportData) -> Figure:
         if math.isfinite(data.threshold):
             at = panel.x.at(data.threshold)
             parts.append(tag("line", x1=at, x2=at, y1=panel.y.end, y2=panel.y.start, class_="limit"))
-            parts.append(text(at + 5, panel.y.end + 11, f"candidates from {data.threshold:g}", "mark", "start"))
+            side, anchor = (5, "start") if data.threshold < 0.6 else (-5, "end")
+            parts.append(text(at + side, panel.y.end - 8, f"candidates from {data.threshold:g}", "mark", anchor))
         return height, parts
 
     summary = f"Of {words.plural(int(counts.sum()), 'spectrum', 'spectra')}, {words.count(sure)} reach 0.9 or more."
@@ -328,7 +340,8 @@ def class_balance(data: ReportData) -> Figure:
             parts.append(text(left - 8, at + 13, _shorten(name, letters), "name", "end"))
             long = max(scale.at(value) - left, 1.5)
             hint = tag("title", f"{name}: {words.count(value)}")
-            parts.append(_box(left, at, long, 18, "c-target" if target else "c-other", hint))
+            if value > 0:
+                parts.append(_box(left, at, long, 18, "c-target" if target else "c-other", hint))
             parts.append(text(left + long + 7, at + 13, words.count(value), "tick", "start"))
         return 12 + 26.0 * len(order), parts
 
@@ -356,19 +369,24 @@ def timings(data: ReportData) -> Figure:
     totals = table.sum(axis=1)
 
     def draw(width: float) -> tuple[float, list[Markup]]:
-        scale = Scale(0, float(totals.max()), 34, width - 74)
+        scale = Scale(0, float(totals.max()), 34, width - 78)
         parts = [text(0, 12, "round", "axis", "start")]
+        pitch = min(24.0, max(308.0 / len(given), 5.0))
+        tall, named = min(17.0, pitch - 1), _every(len(given), int(308 / 14))
         for index, item in enumerate(given):
-            at, x = 22 + 24.0 * index, scale.start
-            parts.append(text(26, at + 13, str(item.number), anchor="end"))
+            at, x = 22 + pitch * index, scale.start
+            middle = at + tall / 2 + 4
+            if index in named:
+                parts.append(text(26, middle, str(item.number), anchor="end"))
             for column, (step, value) in enumerate(zip(steps, table[index], strict=True)):
                 long = scale.at(value) - scale.start
                 if long > 0:
                     hint = tag("title", f"{step}: {words.duration(value)}")
-                    parts.append(_box(x, at, max(long - 1, 0.4), 17, f"k{column % 8}", hint))
+                    parts.append(_box(x, at, max(long - 1, 0.4), tall, f"k{column % 8}", hint))
                 x += long
-            parts.append(text(x + 7, at + 13, words.duration(totals[index]), "tick", "start"))
-        return 24 + 24.0 * len(given), parts
+            if index in named:
+                parts.append(text(x + 7, middle, words.duration(totals[index]), "tick", "start"))
+        return 26 + pitch * len(given), parts
 
     by_step = table.sum(axis=0)
     most = int(by_step.argmax())

@@ -55,14 +55,15 @@ def render(data: ReportData) -> str:
     return template.render(
         data=data,
         last=data.rounds[-1] if data.rounds else None,
+        truth=_truth(data.rounds[-1]) if data.rounds else {},
         css=css,
         css_hash=digest,
         version=__version__,
         seconds=[total for item in data.rounds if (total := _seconds(item)) > 0],
         figures={
-            "learning": [plots.learning_curve(data), plots.rounds(data), plots.effort(data)],
-            "found": [plots.histogram(data), plots.class_balance(data)],
-            "time": [plots.timings(data)],
+            "rounds": [plots.learning_curve(data), plots.rounds(data), plots.effort(data), plots.timings(data)],
+            "probability": plots.histogram(data),
+            "balance": plots.class_balance(data),
         },
         all_rounds=round_table(data.rounds),
         by_class=_by_class(data),
@@ -92,10 +93,15 @@ def _seconds(item: RoundSummary) -> float:
     return sum(value for value in item.seconds.values() if math.isfinite(value))
 
 
+def _truth(item: RoundSummary) -> dict[str, float]:
+    return {name: value for name, value in item.truth.items() if math.isfinite(value)}
+
+
 def round_table(rounds: Sequence[RoundSummary]) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of the table of rounds; columns of metrics and known truth only where there are any."""
     metrics = list(dict.fromkeys(name for item in rounds for name in item.metrics))
-    truth = [name for name in ("purity", "completeness") if any(name in item.truth for item in rounds)]
+    truths = [_truth(item) for item in rounds]
+    truth = [name for name in ("purity", "completeness") if any(name in true for true in truths)]
     columns = ["Round", "Query labels", "Control labels", "New targets", "Candidates", "Purity", "Completeness"]
     columns += [f"True {name}" for name in truth] + [name.replace("_", " ") for name in metrics] + ["Time"]
     rows = [
@@ -104,11 +110,11 @@ def round_table(rounds: Sequence[RoundSummary]) -> tuple[list[str], list[list[st
             *(words.count(v) for v in (item.labels_query, item.labels_control, item.new_targets, item.candidates)),
             words.estimate(item.purity),
             words.estimate(item.completeness),
-            *(words.percent(item.truth[name]) if name in item.truth else "–" for name in truth),
+            *(words.percent(true[name]) if name in true else "–" for name in truth),
             *(words.measure(item.metrics.get(name)) for name in metrics),
-            words.duration(_seconds(item)) if item.seconds else "not measured",
+            words.duration(_seconds(item) or math.nan),
         ]
-        for item in rounds
+        for item, true in zip(rounds, truths, strict=True)
     ]
     return columns, rows
 

@@ -54,13 +54,13 @@ class RoundSummary:
     candidates : int
         How many the pool holds after this round.
     new_targets : int
-        Targets among the labels of this round.
+        Targets among the query labels of this round.
     seconds : mapping
         Step → wall time.
     metrics : mapping
         Whatever training measured (accuracy, loss, …).
     truth : mapping
-        ``purity`` and ``completeness`` by a table of known truth; empty when there is none.
+        ``purity`` and ``completeness`` by a table of known truth, and ``targets``, how many it knows.
     """
 
     number: int

@@ -49,8 +49,7 @@ def path(x: ArrayLike, y: ArrayLike) -> str:
     """The ``d`` of a line through points; it is broken where either coordinate is not finite."""
     pieces: list[str] = []
     pen = "M"
-    points: NDArray[np.float64] = np.stack([np.ravel(x), np.ravel(y)]).astype(np.float64)
-    for a, b in zip(points[0], points[1], strict=True):
+    for a, b in zip(np.ravel(x), np.ravel(y), strict=True):
         if not (math.isfinite(a) and math.isfinite(b)):
             pen = "M"
             continue
@@ -63,12 +62,13 @@ def marker(shape: str, x: float, y: float, size: float = 4.0, *children: str, **
     """A ``circle``, ``diamond``, ``square`` or ``triangle`` centred on a point."""
     if shape == "circle":
         return tag("circle", *children, cx=float(x), cy=float(y), r=float(size), **attributes)
-    corners = {
+    shapes: dict[str, list[tuple[float, float]]] = {
         "diamond": [(0, -1.35), (1.35, 0), (0, 1.35), (-1.35, 0)],
         "square": [(-1, -1), (1, -1), (1, 1), (-1, 1)],
         "triangle": [(0, -1.25), (1.2, 0.95), (-1.2, 0.95)],
-    }[shape]
-    outline = path([x + size * dx for dx, _ in corners], [y + size * dy for _, dy in corners]) + "Z"
+    }
+    corners = np.array([x, y]) + size * np.array(shapes[shape])
+    outline = path(corners[:, 0], corners[:, 1]) + "Z"
     return tag("path", *children, d=outline, **attributes)
 
 

@@ -6,7 +6,18 @@ import math
 
 from emberline.campaign.report_data import EstimateLike, known
 
-__all__ = ["UNKNOWN", "coordinates", "count", "duration", "estimate", "interval", "measure", "percent", "plural"]
+__all__ = [
+    "UNKNOWN",
+    "coordinates",
+    "count",
+    "duration",
+    "estimate",
+    "interval",
+    "measure",
+    "percent",
+    "plural",
+    "probability",
+]
 
 UNKNOWN = "not yet estimated"
 _THIN = "\N{NARROW NO-BREAK SPACE}"
@@ -26,8 +37,8 @@ def interval(given: EstimateLike | None) -> str:
     """The interval alone: ``88.1–96.4 %``; empty when unknown."""
     if given is None or not (known(given) and math.isfinite(given.low) and math.isfinite(given.high)):
         return ""
-    low, high = percent(given.low), percent(given.high)
-    return f"{low.removesuffix(_THIN + '%')}–{high}"
+    low, high = (f"{100 * end:.1f}".removesuffix(".0") for end in (given.low, given.high))
+    return f"{low}–{high}{_THIN}%"
 
 
 def estimate(given: EstimateLike | None) -> str:
@@ -69,6 +80,11 @@ def coordinates(ra: float, dec: float) -> str:
     if not (math.isfinite(ra) and math.isfinite(dec)):
         return "position unknown"
     return f"{ra:.5f}° {dec:+.5f}°".replace("-", "−")
+
+
+def probability(value: float) -> str:
+    """Three decimals."""
+    return f"{value:.3f}" if math.isfinite(value) else UNKNOWN
 
 
 def measure(value: float | None) -> str:
