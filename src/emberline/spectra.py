@@ -305,12 +305,11 @@ class Spectrum:
             weights = estimate_ivar(values, finite & (bits == 0))
             meta = dataclasses.replace(meta, ivar_source="estimated")
         _refuse_bad_values(values, finite, weights)
-        weightless = ~(np.isfinite(weights) & (weights > 0))
-        absent = ~finite | (weightless & (values == 0))
-        values[absent] = 0.0
-        weights[absent | weightless] = 0.0
-        bits[absent] |= np.uint8(Mask.NO_DATA)
-        bits[weightless & ~absent] |= np.uint8(Mask.NO_WEIGHT)
+        spoilt = np.flatnonzero(~(finite & (weights > 0) & (weights < np.inf)))
+        absent = ~finite[spoilt] | (values[spoilt] == 0)
+        values[spoilt[absent]] = 0.0
+        weights[spoilt] = 0.0
+        bits[spoilt] |= np.where(absent, np.uint8(Mask.NO_DATA), np.uint8(Mask.NO_WEIGHT))
         return cls(grid, values, weights, bits, meta)
 
     def trimmed(self) -> Spectrum:
@@ -335,10 +334,11 @@ def _refuse_bad_values(flux: NDArray[np.float32], finite: NDArray[np.bool_], iva
             found="NaN or infinity everywhere",
             expected="numbers",
         )
-    good = flux[finite]
-    if not good.any():
+    good = flux if finite.all() else flux[finite]
+    least, most = good.min(), good.max()
+    if least == most == 0:
         raise ReadError("the flux is zero everywhere", reason="bad-flux", found="only zeros", expected="a signal")
-    if good.min() == good.max():
+    if least == most:
         raise ReadError("the flux is the same everywhere", reason="bad-flux", found=str(good[0]), expected="a signal")
     negative = ivar < 0
     if negative.any():

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emberline.archive.readers.base import Described, Statement, located, stated_medium, vacuum_grid
-from emberline.archive.readers.fitsfast import FitsFile, Hdu, Header
+from emberline.archive.readers.cards import Header
+from emberline.archive.readers.fitsfast import FitsFile, Hdu
 from emberline.archive.readers.source import Source
 from emberline.archive.readers.wcs1d import header_grid
 from emberline.errors import ReadError

@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from emberline.archive.readers.fitsfast import Header
+from emberline.archive.readers.cards import Header
 from emberline.archive.readers.source import Source
 from emberline.errors import ReadError
 from emberline.spectra import Grid, Medium, Spectrum, VelocityFrame, air_to_vacuum

@@ -10,6 +10,7 @@ FITS standard 4.0, IAU FITS Working Group, 2018 (Pence et al. 2010, A&A 524, A42
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import re
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emberline.archive.readers.cards import CARD, Header
 from emberline.errors import ReadError
 
 __all__ = ["BLOCK", "FitsFile", "Hdu", "Header"]
@@ -26,115 +28,134 @@ __all__ = ["BLOCK", "FitsFile", "Hdu", "Header"]
 BLOCK = 2880
 """Bytes in a FITS block."""
 
-_CARD = 80
 _IMAGE_TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _COLUMN_TYPES = {"L": "S1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 _COLUMN_TYPES |= {"C": ">c8", "M": ">c16", "P": ">i4", "Q": ">i8"}
 _TFORM = re.compile(r"\s*(\d*)([LXBIJKAEDCMPQ])")
-_MISSING = object()
 
 
-class Header:
-    """The cards of one header; values are parsed when they are asked for, and the first of equal keywords counts."""
+@dataclasses.dataclass(frozen=True)
+class _Column:
+    """Where a table's column lies in its row and how its numbers are scaled."""
 
-    __slots__ = ("_text",)
-
-    def __init__(self, text: bytes) -> None:
-        self._text = text
-
-    def __contains__(self, key: str) -> bool:
-        return self._card(key) is not None
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value of `key` as text, bool, int or float; `default` when it is absent, empty or unreadable."""
-        card = self._card(key)
-        if card is None:
-            return default
-        value = _value(card)
-        return default if value is None else value
-
-    def number(self, key: str, default: float = math.nan) -> float:
-        """The value of `key` as a float; `default` when it is absent or no finite number (also as text)."""
-        try:
-            number = float(self.get(key, default))
-        except (TypeError, ValueError):
-            return default
-        return number if math.isfinite(number) else default
-
-    def text(self, key: str) -> str:
-        """The value of `key` as stripped text; empty when it is absent."""
-        value = self.get(key)
-        return "" if value is None else str(value).strip()
-
-    def comment(self, key: str) -> str:
-        """The comment beside `key`; empty when there is none."""
-        card = self._card(key) or ""
-        rest = re.sub(r"^\s*'(?:[^']|'')*'", "", card)
-        return rest.partition("/")[2].strip()
-
-    def need(self, key: str) -> float:
-        """The number at `key`.
-
-        Raises
-        ------
-        ReadError
-            It is missing or no number.
-        """
-        value = self.get(key, _MISSING)
-        number = self.number(key)
-        if math.isnan(number) or isinstance(value, bool):
-            found = "none" if value is _MISSING else repr(value)
-            raise ReadError(f"the keyword {key} is needed", reason="bad-keyword", found=found, expected="a number")
-        return number
-
-    def _card(self, key: str) -> str | None:
-        """What stands behind the ``=`` of the first card with this keyword."""
-        pattern = key.encode("ascii").ljust(8) + b"=" if len(key) <= 8 and " " not in key else None
-        if pattern is None:
-            return self._hierarch(key)
-        text, at = self._text, self._text.find(pattern)
-        while at >= 0 and at % _CARD:
-            at = text.find(pattern, at + 1)
-        return None if at < 0 else text[at + 9 : at + _CARD].decode("latin-1")
-
-    def _hierarch(self, key: str) -> str | None:
-        pattern, start = b"HIERARCH " + key.encode("ascii"), 0
-        while (at := self._text.find(pattern, start)) >= 0:
-            name, equals, rest = self._text[at : at + _CARD].partition(b"=")
-            if at % _CARD == 0 and equals and name.strip() == pattern:
-                return rest.decode("latin-1")
-            start = at + 1
-        return None
+    number: int
+    letter: str
+    repeat: int
+    offset: int
+    scale: float
+    zero: float
+    form: str
 
 
-def _value(card: str) -> str | bool | int | float | None:
-    """Parse what stands behind the equals sign of a card."""
-    text = card.lstrip()
-    if text.startswith("'"):
-        match = re.match(r"'((?:[^']|'')*)'", text)
-        return match.group(1).replace("''", "'").rstrip() if match else text[1:].rstrip()
-    text = text.partition("/")[0].strip()
-    if text in ("T", "F"):
-        return text == "T"
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text.replace("D", "E").replace("d", "e"))
-    except ValueError:
-        return text or None
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """What a header says of the data behind it."""
+
+    name: str
+    shape: tuple[int, ...]
+    size: int
+    kind: str
+    is_table: bool
+    scale: float
+    zero: float
+    columns: dict[str, _Column]
+
+
+def _plan(header: Header, index: int) -> _Plan:
+    """Read the structural keywords of a header.
+
+    Raises
+    ------
+    ReadError
+        One of them is missing or makes no sense.
+    """
+    kind = _IMAGE_TYPES.get(header.get("BITPIX"))
+    if kind is None:
+        expected = ", ".join(map(str, _IMAGE_TYPES))
+        raise _senseless("BITPIX", index, header.get("BITPIX"), expected)
+    axes = _count(header, "NAXIS", index, 999)
+    shape = tuple(_count(header, f"NAXIS{axis}", index) for axis in range(axes, 0, -1))
+    cells = math.prod(shape) if shape else 0
+    if index and shape:
+        extra, groups = _count(header, "PCOUNT", index, default=0), _count(header, "GCOUNT", index, default=1)
+        cells = groups * (cells + extra)
+    is_table = index > 0 and header.text("XTENSION") == "BINTABLE"
+    return _Plan(
+        name=header.text("EXTNAME").upper(),
+        shape=shape,
+        size=cells * np.dtype(kind).itemsize,
+        kind=kind,
+        is_table=is_table,
+        scale=header.number("BSCALE", 1.0),
+        zero=header.number("BZERO", 0.0),
+        columns=_columns(header, index, shape) if is_table else {},
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _shared(content: bytes, index: int) -> tuple[Header, _Plan]:
+    """An extension's header and plan: in the files of one release they are mostly the same, byte for byte."""
+    header = Header(content)
+    return header, _plan(header, index)
+
+
+def _count(header: Header, key: str, index: int, most: int = 2**40, default: int | None = None) -> int:
+    value = header.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise _senseless(key, index, value, "a count")
+    return int(value)
+
+
+def _senseless(key: str, index: int, found: object, expected: str) -> ReadError:
+    return ReadError(
+        f"the keyword {key} of HDU {index} makes no sense", reason="bad-keyword", found=repr(found), expected=expected
+    )
+
+
+def _columns(header: Header, index: int, shape: tuple[int, ...]) -> dict[str, _Column]:
+    """The columns by name in upper case."""
+    columns: dict[str, _Column] = {}
+    offset = 0
+    for number in range(1, _count(header, "TFIELDS", index, 999) + 1):
+        form = header.text(f"TFORM{number}")
+        match = _TFORM.match(form)
+        if match is None:
+            raise _senseless(f"TFORM{number}", index, form, "a column format")
+        repeat, letter = int(match.group(1) or 1), match.group(2)
+        scale, zero = header.number(f"TSCAL{number}", 1.0), header.number(f"TZERO{number}", 0.0)
+        column = _Column(number, letter, repeat, offset, scale, zero, form)
+        columns.setdefault(header.text(f"TTYPE{number}").upper(), column)
+        offset += _width(letter, repeat)
+    if len(shape) != 2 or offset != shape[1]:
+        raise ReadError(
+            f"the columns of HDU {index} do not fill its rows",
+            reason="bad-keyword",
+            found=f"{offset} bytes by TFORMn",
+            expected=f"NAXIS = 2 and NAXIS1 = {offset}, not shape {shape}",
+        )
+    return columns
+
+
+def _width(letter: str, repeat: int) -> int:
+    """Bytes of a column in each row."""
+    if letter == "X":
+        return -(-repeat // 8)
+    size = {"A": 1, "P": 8, "Q": 16}.get(letter)
+    return repeat * (size or np.dtype(_COLUMN_TYPES[letter]).itemsize)
 
 
 class Hdu:
     """One header and its data: an image or a table."""
 
-    def __init__(self, header: Header, data: bytes, start: int, index: int) -> None:
-        self.header = header
+    def __init__(self, cards: bytes, data: bytes, start: int, index: int) -> None:
         self.index = index
-        self.start = start
+        if index:
+            self.header, self._plan = _shared(cards, index)
+        else:
+            self.header = Header(cards)
+            self._plan = _plan(self.header, index)
+        self._start = start
         self._data = data
-        self.size = self._data_size()
         if start + self.size > len(data):
             raise ReadError(
                 f"the data of HDU {index} end too early",
@@ -144,48 +165,25 @@ class Hdu:
                 action="Fetch the file again.",
             )
 
-    @functools.cached_property
+    @property
     def name(self) -> str:
         """EXTNAME in upper case, empty when there is none."""
-        return self.header.text("EXTNAME").upper()
+        return self._plan.name
 
-    @functools.cached_property
+    @property
     def shape(self) -> tuple[int, ...]:
-        """NAXISn, … NAXIS1: the order of NumPy."""
-        count = self._count("NAXIS", 999)
-        return tuple(self._count(f"NAXIS{axis}", 2**40) for axis in range(count, 0, -1))
+        """NAXISn, … NAXIS1: the order of NumPy; empty without data."""
+        return self._plan.shape
+
+    @property
+    def size(self) -> int:
+        """Bytes of data, without padding."""
+        return self._plan.size
 
     @property
     def is_table(self) -> bool:
         """Whether this is a BINTABLE extension."""
-        return self.index > 0 and self.header.text("XTENSION") == "BINTABLE"
-
-    def _count(self, key: str, most: int) -> int:
-        value = self.header.get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-            raise ReadError(
-                f"the keyword {key} of HDU {self.index} makes no sense",
-                reason="bad-keyword",
-                found=repr(value),
-                expected="a count",
-            )
-        return int(value)
-
-    def _data_size(self) -> int:
-        bits = self.header.get("BITPIX")
-        if bits not in _IMAGE_TYPES:
-            raise ReadError(
-                f"the keyword BITPIX of HDU {self.index} makes no sense",
-                reason="bad-keyword",
-                found=repr(bits),
-                expected=", ".join(map(str, _IMAGE_TYPES)),
-            )
-        if not self.shape:
-            return 0
-        cells = math.prod(self.shape)
-        if self.index:
-            cells = int(self.header.number("GCOUNT", 1)) * (cells + int(self.header.number("PCOUNT", 0)))
-        return abs(int(bits)) // 8 * cells
+        return self._plan.is_table
 
     def image(self) -> NDArray[Any]:
         """The array as a read-only big-endian view, scaled by BSCALE and BZERO where they say so.
@@ -195,43 +193,20 @@ class Hdu:
         ReadError
             The HDU holds a table, or nothing.
         """
-        if self.is_table or not self.shape:
+        plan = self._plan
+        if plan.is_table or not plan.shape:
             raise ReadError(f"HDU {self.index} holds no image", reason="no-spectrum", found="no array")
-        kind = np.dtype(_IMAGE_TYPES[self.header.get("BITPIX")])
-        array = np.frombuffer(self._data, kind, math.prod(self.shape), self.start).reshape(self.shape)
-        scale, zero = self.header.number("BSCALE", 1.0), self.header.number("BZERO", 0.0)
-        return array if (scale, zero) == (1.0, 0.0) else array * scale + zero
-
-    @functools.cached_property
-    def _layout(self) -> dict[str, tuple[int, str, int, int]]:
-        """Per column in upper case: its number, type letter, repeat count and offset in the row."""
-        layout: dict[str, tuple[int, str, int, int]] = {}
-        offset = 0
-        for number in range(1, self._count("TFIELDS", 999) + 1):
-            form = self.header.text(f"TFORM{number}")
-            match = _TFORM.match(form)
-            if match is None:
-                raise ReadError(f"TFORM{number} is no column format", reason="bad-keyword", found=repr(form))
-            repeat, letter = int(match.group(1) or 1), match.group(2)
-            layout.setdefault(self.header.text(f"TTYPE{number}").upper(), (number, letter, repeat, offset))
-            offset += _width(letter, repeat)
-        if offset != self.shape[-1]:
-            raise ReadError(
-                f"the columns of HDU {self.index} do not fill its rows",
-                reason="bad-keyword",
-                found=f"{offset} bytes by TFORMn",
-                expected=f"NAXIS1 = {self.shape[-1]}",
-            )
-        return layout
+        array = np.frombuffer(self._data, plan.kind, math.prod(plan.shape), self._start).reshape(plan.shape)
+        return _scaled(array, plan.scale, plan.zero)
 
     @property
     def columns(self) -> list[str]:
         """The names of the table's columns in upper case; none for an image."""
-        return list(self._layout) if self.is_table else []
+        return list(self._plan.columns)
 
     def number_of(self, column: str) -> int:
         """The n of TTYPEn for a column name in upper case."""
-        return self._layout[column][0]
+        return self._plan.columns[column].number
 
     def column(self, name: str) -> NDArray[Any]:
         """A column as a big-endian view of shape (rows,) or (rows, repeat); text as bytes; scaled where it says so.
@@ -241,45 +216,52 @@ class Hdu:
         ReadError
             There is no such column, or its type is not supported.
         """
-        if name not in self._layout:
+        column = self._plan.columns.get(name)
+        if column is None:
             raise ReadError(
                 f"HDU {self.index} has no column {name}", reason="no-spectrum", found=", ".join(self.columns)
             )
-        number, letter, repeat, offset = self._layout[name]
-        rows = self.shape[0] if len(self.shape) > 1 else 0
-        if letter in "PQ":
-            return self._variable(name, rows, offset, letter)
-        kind = f"S{repeat}" if letter == "A" else _COLUMN_TYPES.get(letter, "")
-        if not kind or not repeat:
-            raise ReadError(f"the column {name} cannot be read", reason="bad-keyword", found=f"format {repeat}{letter}")
-        size = np.dtype(kind).itemsize
-        shape, strides = (rows, repeat), (self.shape[-1], size)
-        view = np.ndarray(shape if letter != "A" else (rows, 1), kind, self._data, self.start + offset, strides)
-        array: NDArray[Any] = view[:, 0] if view.shape[1] == 1 else view
-        scale, zero = self.header.number(f"TSCAL{number}", 1.0), self.header.number(f"TZERO{number}", 0.0)
-        return array if (scale, zero) == (1.0, 0.0) else array * scale + zero
+        rows, stride = self.shape
+        if column.letter in "PQ":
+            return self._variable(name, column)
+        text = column.letter == "A"
+        kind = np.dtype(f"S{column.repeat}" if text else _COLUMN_TYPES.get(column.letter, "V0"))
+        if not kind.itemsize or not column.repeat:
+            raise ReadError(f"the column {name} cannot be read", reason="bad-keyword", found=f"format {column.form}")
+        if text or column.repeat == 1:
+            shape: tuple[int, ...] = (rows,)
+            strides: tuple[int, ...] = (stride,)
+        else:
+            shape, strides = (rows, column.repeat), (stride, kind.itemsize)
+        view: NDArray[Any] = np.ndarray(shape, kind, self._data, self._start + column.offset, strides)
+        return _scaled(view, column.scale, column.zero)
 
-    def _variable(self, name: str, rows: int, offset: int, letter: str) -> NDArray[Any]:
+    def _variable(self, name: str, column: _Column) -> NDArray[Any]:
         """A variable-length column whose rows have one length, as (rows, length)."""
-        pair = ">i4" if letter == "P" else ">i8"
-        stride = self.shape[-1]
-        descriptors = np.ndarray(
-            (rows, 2), pair, self._data, self.start + offset, (stride, np.dtype(pair).itemsize)
-        ).astype(np.int64)
-        form = self.header.text(f"TFORM{self.number_of(name)}")
-        inner = _COLUMN_TYPES.get(form.partition(letter)[2][:1], "")
-        if not inner or not rows or (descriptors[:, 0] != descriptors[0, 0]).any():
-            raise ReadError(f"the column {name} cannot be read", reason="bad-keyword", found=f"format {form}")
-        heap = self.start + int(self.header.number("THEAP", stride * rows))
-        length, item = int(descriptors[0, 0]), np.dtype(inner).itemsize
-        if (heap + descriptors[:, 1] + length * item > self.start + self.size).any() or (descriptors < 0).any():
-            raise ReadError(f"the column {name} points outside the data", reason="truncated", found=f"format {form}")
-        cells = [np.frombuffer(self._data, inner, length, heap + int(at)) for at in descriptors[:, 1]]
-        return np.stack(cells)
+        rows, stride = self.shape
+        pair = np.dtype(">i4" if column.letter == "P" else ">i8")
+        where: NDArray[Any] = np.ndarray(
+            (rows, 2), pair, self._data, self._start + column.offset, (stride, pair.itemsize)
+        )
+        inner = _COLUMN_TYPES.get(column.form.partition(column.letter)[2][:1], "")
+        if not inner or not rows or (where[:, 0] != where[0, 0]).any():
+            raise ReadError(
+                f"the column {name} cannot be read",
+                reason="bad-keyword",
+                found=f"format {column.form}",
+                expected="numbers, as many in each row",
+            )
+        heap = self._start + int(self.header.number("THEAP", stride * rows))
+        length, item = int(where[0, 0]), np.dtype(inner).itemsize
+        starts = [heap + int(at) for at in where[:, 1]]
+        if length < 0 or min(starts) < self._start or max(starts) + length * item > self._start + self.size:
+            raise ReadError(f"the column {name} points outside the data", reason="truncated")
+        cells = [np.frombuffer(self._data, inner, length, at) for at in starts]
+        return _scaled(np.stack(cells), column.scale, column.zero)
 
     def cell(self, name: str, default: Any = None) -> Any:
         """The first row of a scalar column as text or number; `default` when the column or the row is absent."""
-        if name not in self._layout or not self.shape[0]:
+        if name not in self._plan.columns or not self.shape[0]:
             return default
         value = self.column(name)[0]
         if isinstance(value, bytes | np.bytes_):
@@ -287,13 +269,8 @@ class Hdu:
         return value.item() if value.ndim == 0 else default
 
 
-def _width(letter: str, repeat: int) -> int:
-    if letter == "A":
-        return repeat
-    if letter == "X":
-        return -(-repeat // 8)
-    size = {"P": 8, "Q": 16}.get(letter)
-    return repeat * (size or np.dtype(_COLUMN_TYPES[letter]).itemsize)
+def _scaled(array: NDArray[Any], scale: float, zero: float) -> NDArray[Any]:
+    return array if (scale, zero) == (1.0, 0.0) else array * scale + zero
 
 
 class FitsFile:
@@ -348,8 +325,8 @@ class FitsFile:
                 expected="END",
                 action="Fetch the file again.",
             )
-        after = start + -(-(end + _CARD - start) // BLOCK) * BLOCK
-        hdu = Hdu(Header(data[start:end]), data, after, len(self._hdus))
+        after = start + -(-(end + CARD - start) // BLOCK) * BLOCK
+        hdu = Hdu(data[start:end], data, after, len(self._hdus))
         self._hdus.append(hdu)
         self._next = after + -(-hdu.size // BLOCK) * BLOCK
         return hdu
@@ -358,6 +335,6 @@ class FitsFile:
 def _end_card(data: bytes, start: int) -> int:
     """The position of the END card of the header that starts at `start`, -1 when there is none."""
     at = data.find(b"END     ", start)
-    while at >= 0 and ((at - start) % _CARD or data[at + 3 : at + _CARD].strip(b" ")):
+    while at >= 0 and ((at - start) % CARD or data[at + 3 : at + CARD].strip(b" ")):
         at = data.find(b"END     ", at + 1)
     return at

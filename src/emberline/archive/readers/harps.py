@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emberline.archive.readers.base import Statement, increasing, ivar_from_error, vacuum_grid
-from emberline.archive.readers.fitsfast import Header
+from emberline.archive.readers.cards import Header
 from emberline.archive.readers.source import Source
 from emberline.archive.readers.wcs1d import Wcs1dReader
 from emberline.errors import ReadError

@@ -24,7 +24,8 @@ from emberline.archive.readers.base import (
     unit_in_angstrom,
     vacuum_grid,
 )
-from emberline.archive.readers.fitsfast import Hdu, Header
+from emberline.archive.readers.cards import Header
+from emberline.archive.readers.fitsfast import Hdu
 from emberline.archive.readers.source import Source
 from emberline.archive.readers.wcs1d import middle_of_exposure
 from emberline.errors import ReadError

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emberline.archive.readers.base import Described, Statement, mjd_of, or_nan
-from emberline.archive.readers.fitsfast import Hdu, Header
+from emberline.archive.readers.cards import Header
+from emberline.archive.readers.fitsfast import Hdu
 from emberline.archive.readers.source import Source
 from emberline.errors import ReadError
 from emberline.spectra import Grid, Mask, Metadata, Spectrum, VelocityFrame

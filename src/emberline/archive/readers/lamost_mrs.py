@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emberline.archive.readers.base import Described, Statement, increasing, located, or_nan
-from emberline.archive.readers.fitsfast import Hdu, Header
+from emberline.archive.readers.cards import Header
+from emberline.archive.readers.fitsfast import Hdu
 from emberline.archive.readers.lamost import bad_pixels, middle, velocity_frame
 from emberline.archive.readers.source import Source
 from emberline.errors import ReadError

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from emberline.archive.readers.base import Described, Statement, located, vacuum_grid
-from emberline.archive.readers.fitsfast import Header
+from emberline.archive.readers.cards import Header
 from emberline.archive.readers.source import Source
 from emberline.archive.readers.wcs1d import Wcs1dReader
 from emberline.errors import ReadError

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emberline.archive.readers.base import Described, Statement, increasing
-from emberline.archive.readers.fitsfast import Hdu, Header
+from emberline.archive.readers.cards import Header
+from emberline.archive.readers.fitsfast import Hdu
 from emberline.archive.readers.source import Source
 from emberline.errors import ReadError
 from emberline.spectra import Grid, Mask, Metadata, Spectrum
@@ -40,7 +41,8 @@ class SdssReader(Described):
         flux_unit="1e-17 erg/s/cm2/Angstrom",
         ivar="column ivar",
         mask=(
-            "and_mask: FULLREJECT, NOSKY, NODATA, COMBINEREJ, BADFLUXFACTOR → BAD; BADSKYCHI, REDMONSTER → SKY; "
+            "and_mask: FULLREJECT, NOSKY, NODATA, COMBINEREJ, BADFLUXFACTOR, and ivar 0 (flux interpolated) → BAD; "
+            "BADSKYCHI, REDMONSTER → SKY; "
             "BRIGHTSKY, NEARBADPIXEL and MANYBADCOLUMNS are good data"
         ),
         identifier="spec-<plate>-<MJD>-<fibre>, as the survey names the file",
@@ -63,10 +65,11 @@ class SdssReader(Described):
                 "the wavelengths are not in vacuum", reason="wrong-frame", found="VACUUM = F", expected="VACUUM = T"
             )
         grid = _grid(np.asarray(coadd.column("LOGLAM"), np.float64), header)
-        bits = np.asarray(coadd.column("AND_MASK"), np.int64)
-        mask = np.where(bits & _BAD, Mask.BAD, 0) | np.where(bits & _SKY, Mask.SKY, 0)
+        bits, ivar = np.asarray(coadd.column("AND_MASK"), np.int64), coadd.column("IVAR")
+        # Where ivar is 0 the pipeline has interpolated the flux for the look of it: nothing was measured there.
+        mask = np.where((bits & _BAD) | (ivar == 0), Mask.BAD, 0) | np.where(bits & _SKY, Mask.SKY, 0)
         meta = _metadata(header, fits[2], _resolving_power(coadd))
-        yield Spectrum.checked(grid, coadd.column("FLUX"), coadd.column("IVAR"), mask.astype(np.uint8), meta)
+        yield Spectrum.checked(grid, coadd.column("FLUX"), ivar, mask.astype(np.uint8), meta)
 
 
 def _grid(loglam: NDArray[np.float64], header: Header) -> Grid:

@@ -107,7 +107,7 @@ def gunzip(raw: bytes, limit: int | None = None) -> bytes:
                 return data
         with igzip.IGzipFile(fileobj=io.BytesIO(raw), mode="rb") as stream:
             data = _read_within(stream, limit)
-    except (EOFError, OSError, zlib.error, isal_zlib.error) as error:
+    except (EOFError, OSError, zlib.error, isal_zlib.error) as error:  # type: ignore[misc]  # the stub calls a class an instance
         raise ReadError(
             "the gzip stream is cut off or damaged",
             reason="truncated",

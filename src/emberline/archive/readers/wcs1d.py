@@ -21,7 +21,7 @@ from emberline.archive.readers.base import (
     unit_in_angstrom,
     vacuum_grid,
 )
-from emberline.archive.readers.fitsfast import Header
+from emberline.archive.readers.cards import Header
 from emberline.archive.readers.source import Source
 from emberline.errors import ReadError
 from emberline.spectra import Grid, Medium, Metadata, Spectrum, VelocityFrame
