@@ -1,0 +1,166 @@
+"""Control samples: stratified random draws from the whole pool, made so that nobody who asks knows of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emberline.learn.strategies import Query, Rows, Strategy
+
+__all__ = ["ControlDraw", "ask", "control_strata", "draw_control"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ControlDraw:
+    """One stratified random sample, with all that is needed to know each row's chance of being in it.
+
+    Attributes
+    ----------
+    assignment : (N,) int8
+        The stratum of every row of the pool; -1 for rows that could not be drawn.
+    rows : (m,) int64
+        The rows drawn, in random order: the first few answered are a smaller sample of the same kind.
+    """
+
+    assignment: NDArray[np.int8]
+    rows: Rows
+
+    def __post_init__(self) -> None:
+        if len(self.rows) and self.assignment[self.rows].min() < 0:
+            raise ValueError("a row was drawn that is in no stratum")
+        if len(np.unique(self.rows)) != len(self.rows):
+            raise ValueError("a row was drawn twice")
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """How many rows of the pool each stratum has. (H,)"""
+        return np.bincount(self.assignment[self.assignment >= 0])
+
+    @property
+    def stratum(self) -> NDArray[np.int8]:
+        """The stratum of each drawn row. (m,)"""
+        return self.assignment[self.rows]
+
+
+def control_strata(
+    scores: NDArray[Any], available: NDArray[np.bool_], *, threshold: float = 0.5, near: float = 0.1, tail: float = 0.02
+) -> NDArray[np.int8]:
+    """Split the pool by target probability: 0 predicted targets, 1 near the threshold, 2 top of the rest, 3 the rest.
+
+    Parameters
+    ----------
+    scores : (N,) float
+        Probability of being a target under the current model; not finite counts as zero.
+    available : (N,) bool
+        Rows that can be drawn.
+    threshold : float
+        From here on a row is a predicted target.
+    near : float
+        Rows below the threshold but not below `near` × threshold are stratum 1.
+    tail : float
+        The share of the available rows that is stratum 2; ties at its lower edge go to stratum 3.
+
+    Returns
+    -------
+    (N,) int8
+        -1 where a row is not available.
+    """
+    scores = np.where(np.isfinite(scores), scores, 0.0)
+    strata = np.full(len(scores), 3, dtype=np.int8)
+    rest = scores[available & (scores < near * threshold)]
+    count = min(int(tail * np.count_nonzero(available)), len(rest) - 1)
+    if count > 0:
+        edge = np.partition(rest, len(rest) - count - 1)[len(rest) - count - 1]
+        strata[scores > edge] = 2
+    strata[scores >= near * threshold] = 1
+    strata[scores >= threshold] = 0
+    strata[~available] = -1
+    return strata
+
+
+def draw_control(
+    scores: NDArray[Any],
+    available: NDArray[np.bool_],
+    n: int,
+    rng: np.random.Generator,
+    *,
+    threshold: float = 0.5,
+    shares: Sequence[float] = (0.3, 0.1, 0.15, 0.45),
+    strata: NDArray[np.int8] | None = None,
+) -> ControlDraw:
+    """Draw a control sample without replacement within strata.
+
+    Parameters
+    ----------
+    scores : (N,) float
+        Probability of being a target under the current model.
+    available : (N,) bool
+        Every row that no strategy has asked about and no start set has labelled. Rows of earlier control draws
+        stay available: draws are independent, and a row drawn again costs nothing.
+    n : int
+        How many rows; all available rows when they are fewer.
+    rng : numpy.random.Generator
+        The only source of chance.
+    threshold : float
+        From here on a row is a predicted target.
+    shares : sequence of float
+        The share of `n` of each stratum. What a small stratum cannot take goes to the others; each gets at least two.
+    strata : (N,) int8, optional
+        Other strata than those of `control_strata`; it must not depend on who is in an earlier draw.
+    """
+    assignment = control_strata(scores, available, threshold=threshold) if strata is None else strata
+    assignment = np.where(available, assignment, -1).astype(np.int8)
+    sizes = np.bincount(assignment[assignment >= 0], minlength=len(shares))
+    counts = _allocate(sizes, np.asarray(shares, dtype=float), n)
+    drawn = [
+        rng.choice(np.flatnonzero(assignment == h), count, replace=False) for h, count in enumerate(counts) if count
+    ]
+    rows = rng.permutation(np.concatenate(drawn)) if drawn else np.empty(0, dtype=np.int64)
+    return ControlDraw(assignment, rows.astype(np.int64))
+
+
+def _allocate(sizes: NDArray[np.int64], shares: NDArray[np.float64], n: int) -> NDArray[np.int64]:
+    """Split `n` by shares, at least two a stratum where it can be, no stratum above its size."""
+    if len(sizes) != len(shares):
+        raise ValueError(f"{len(shares)} shares were given for {len(sizes)} strata")
+    counts: NDArray[np.int64] = np.minimum(sizes, 2 if n >= 2 * len(sizes) else 0)
+    while (left := n - int(counts.sum())) > 0 and (counts < sizes).any():
+        wanted = np.where(counts < sizes, np.maximum(shares, 1e-9), 0.0)
+        gap = np.maximum(n * wanted / wanted.sum() - counts, 0) * (counts < sizes)
+        part = np.floor(gap * min(1.0, left / max(gap.sum(), 1e-9))).astype(np.int64)
+        if part.sum() == 0:
+            part[int(np.argmax(np.where(counts < sizes, gap + wanted * 1e-6, -1)))] = 1
+        counts = np.minimum(counts + part, sizes)
+    return counts
+
+
+def ask(strategy: Strategy, query: Query, control: Rows) -> tuple[Rows, Rows]:
+    """Let a strategy choose without knowing which rows are control rows.
+
+    An estimate stays right while queries go on only if the strategy treats control rows like any others. So they are
+    available to it; one that it chooses is not asked about again but counts as asked, and the strategy chooses on until
+    the batch is full.
+
+    Returns
+    -------
+    new : (batch,) int64
+        Rows to ask the oracle about, in order of interest.
+    passed : (p,) int64
+        Control rows that the strategy chose. From now on they belong to `known` of `estimate`, with their control
+        answer, and to `query.asked`; they are still not learnt from.
+    """
+    new: list[int] = []
+    passed: list[int] = []
+    hidden = set(control.tolist())
+    while len(new) < query.batch:
+        need = dataclasses.replace(query.without([*new, *passed]), batch=query.batch - len(new))
+        chosen = strategy.select(need).tolist()
+        if not chosen:
+            break
+        new += [row for row in chosen if row not in hidden]
+        passed += [row for row in chosen if row in hidden]
+    return np.asarray(new, dtype=np.int64), np.asarray(passed, dtype=np.int64)
