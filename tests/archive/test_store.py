@@ -25,5 +25,5 @@ def test_spectra_come_back_as_they_went_in(tmp_path: Path) -> None:
 
 def test_unknown_spectrum_is_named(tmp_path: Path) -> None:
     ingest_blocks([make_block(2)], tmp_path / "a", survey="test")
-    with pytest.raises(ArchiveError, match="no such spectrum.*nobody"):
+    with pytest.raises(ArchiveError, match=r"no such spectrum.*nobody"):
         open_archive(tmp_path / "a").spectrum("nobody")

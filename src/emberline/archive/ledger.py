@@ -295,12 +295,8 @@ class Ledger:
     def _publish_rejected(self, records: list[dict[str, Any]], read: set[str]) -> None:
         """The newest verdict on each file replaces older ones."""
         path = self.folder / "rejected.parquet"
-        lines = {
-            (line["file"], line["identifier"], line["reason"]): line
-            for record in records
-            for line in record["rejected"]
-        }
-        judged = read | {file for file, _, _ in lines}
+        lines = {_key(line): line for record in records for line in record["rejected"]}
+        judged = read | {line["file"] for line in lines.values()}
         old = read_catalogue(path).to_pylist() if path.exists() else []
         kept = [line for line in old if _key(line) not in lines and not (line["sha256"] and line["file"] in judged)]
         table = pa.Table.from_pylist([*kept, *lines.values()], schema=REJECTED_SCHEMA)
@@ -331,6 +327,8 @@ class Ledger:
             return
         path = self.folder / "truth.csv"
         table = pa.concat_tables([pq.read_table(each) for each in paths])
+        _, first = np.unique(table["identifier"].to_numpy(zero_copy_only=False).astype(str), return_index=True)
+        table = table.take(pa.array(np.sort(first)))  # a killed run's truth may be there twice
         text = b""
         if path.exists():
             text = path.read_bytes()
