@@ -1,7 +1,7 @@
 """How fast LAMOST .fits.gz files become spectra, against astropy and against the bare inflate, in one process.
 
 Run as ``python benchmarks/ingest_read.py [FOLDER] [--files N] [--repeats R]``; without a folder the pack of real
-spectra is used. All variants run in turn over the same files in memory-cached order; medians over the repeats are printed.
+spectra is used. All variants run in turn over the same files and medians over the repeats are printed.
 """
 
 from __future__ import annotations

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import dataclasses
 import functools
 import glob
+import gzip
 import hashlib
 import io
 import os
@@ -212,7 +215,12 @@ def _is_archive(name: str) -> bool:
 
 
 def _members(archive: str) -> Iterator[str]:
-    for member in sorted(_opened(archive)):
+    try:
+        members = sorted(_opened(archive).names)
+    except ReadError:
+        yield archive  # `open_source` says what is wrong with it, and the rest goes on
+        return
+    for member in members:
         base = PurePosixPath(member).name
         if not base.startswith(".") and _looks_like_spectrum(base):
             yield f"{archive}{_MEMBER}{member}"
@@ -229,11 +237,15 @@ def open_source(locator: str | os.PathLike[str]) -> Source:
     name = os.fspath(locator)
     archive, separator, member = name.partition(_MEMBER)
     try:
+        if _is_archive(name) and not separator:
+            _opened(name)
         if separator and not os.path.exists(name):
             return Source(name, _opened(archive).read(member))
         with open(name, "rb") as stream:
             return Source(name, stream.read())
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except (EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise ReadError(f"the archive is cut off or damaged: {error}", reason="truncated", where=name) from error
+    except (OSError, KeyError) as error:
         text = getattr(error, "strerror", None) or f"no member {member!r}"
         raise ReadError(f"cannot be read: {text}", reason="unreadable", where=name) from error
 
@@ -242,41 +254,53 @@ class _Archive:
     """The members of one tar or zip file; opened once per process, whatever the order of reading."""
 
     def __init__(self, path: str) -> None:
+        self._files = contextlib.ExitStack()
         self._zip: zipfile.ZipFile | None = None
-        self._tar: tarfile.TarFile | None = None
-        self._tars: dict[str, tarfile.TarInfo] = {}
-        if path.lower().endswith(".zip"):
-            self._zip = zipfile.ZipFile(path)
-            self._names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
-        else:
-            self._tar = tarfile.open(fileobj=_seekable(path), mode="r:")  # noqa: SIM115 - lives as long as this does
-            self._tars = {info.name: info for info in self._tar.getmembers() if info.isfile()}
-            self._names = list(self._tars)
+        self._places: dict[str, tuple[int, int]] = {}
+        try:
+            if path.lower().endswith(".zip"):
+                self._zip = self._files.enter_context(zipfile.ZipFile(path))
+                self.names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
+            else:
+                self._stream = self._files.enter_context(_seekable(path))
+                with tarfile.open(fileobj=self._stream, mode="r:") as tar:
+                    members = [info for info in tar.getmembers() if info.isfile() and not info.issparse()]
+                self._places = {info.name: (info.offset_data, info.size) for info in members}
+                self.names = list(self._places)
+        except BaseException:
+            self._files.close()
+            raise
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+    def __del__(self) -> None:
+        self._files.close()
 
     def read(self, member: str) -> bytes:
+        """The bytes of a member; `KeyError` when there is none of this name."""
         if self._zip is not None:
             with self._zip.open(member) as stream:
                 return _read_within(stream, MAX_INFLATED)
-        assert self._tar is not None
-        stream_or_none = self._tar.extractfile(self._tars[member])
-        assert stream_or_none is not None
-        with stream_or_none as stream:
-            return _read_within(stream, MAX_INFLATED)
+        offset, size = self._places[member]
+        self._stream.seek(offset)
+        data = self._stream.read(size)
+        if len(data) < size:
+            raise EOFError("the last member is incomplete")
+        return data
 
 
 def _seekable(path: str) -> IO[bytes]:
     """The tar itself; a gzipped one is inflated once into a temporary file, to be read in any order."""
-    if not path.lower().endswith(("gz", ".tgz")):
+    if not path.lower().endswith("gz"):
         return open(path, "rb")
     from isal import igzip
 
     plain = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the archive
-    with igzip.open(path, "rb") as stream:
-        while chunk := stream.read(1 << 20):
-            plain.write(chunk)
+    try:
+        with igzip.open(path, "rb") as stream:
+            while chunk := stream.read(1 << 20):
+                plain.write(chunk)
+    except BaseException:
+        plain.close()
+        raise
     plain.seek(0)
     return plain
 
@@ -285,7 +309,7 @@ def _opened(path: str) -> _Archive:
     stat = os.stat(path)
     try:
         return _cached_archive(path, stat.st_mtime_ns, stat.st_size, os.getpid())
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ReadError(f"the archive is cut off or damaged: {error}", reason="truncated", where=path) from error
 
 
@@ -293,3 +317,6 @@ def _opened(path: str) -> _Archive:
 def _cached_archive(path: str, mtime: int, size: int, process: int) -> _Archive:
     """Keyed by process, so that a forked worker does not share its parent's file position."""
     return _Archive(path)
+
+
+atexit.register(_cached_archive.cache_clear)

@@ -77,7 +77,7 @@ def _axis(header: Header) -> _Axis:
     ctype = header.text("CTYPE1").upper()
     flag = header.get("DC-FLAG")
     fits_log = ctype in ("WAVE-LOG", "AWAV-LOG")
-    if flag not in (None, 0, 1, -1) or (flag == 0 and fits_log):
+    if flag not in (None, 0, 1) or (flag == 0 and fits_log):
         raise ReadError(
             "the kind of dispersion is not clear",
             reason="bad-keyword",
