@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emberline.features import build_operator
-from emberline.features.operator import pixel_bounds
+from emberline.features.operator import _Cache, pixel_bounds
 from emberline.spectra import Grid
 
 FWHM = 2.3548200450309493
@@ -218,3 +218,16 @@ def test_an_operator_is_built_once():
     target = Grid.linear(6500, 1.0, 100)
     one = build_operator(Grid.log10(3.80, 1e-4, 500), target, 1800.0, 5000.0)
     assert build_operator(Grid.log10(3.80, 1e-4, 500), Grid.linear(6500, 1.0, 100), 1800.0, 5000.0) is one
+
+
+def test_operators_are_forgotten_before_they_fill_the_memory():
+    cache = _Cache(limit=400_000)
+    target = Grid.linear(6500, 1.0, 100)
+    grids = [Grid.linear(6400 + 0.01 * i, 0.5, 600) for i in range(20)]
+    for grid in grids:
+        cache.get(grid, target, 1800.0, 5000.0, 1.0)
+    assert 1 < len(cache.operators) < 20
+    assert sum(each.nbytes for each in cache.operators.values()) <= 400_000
+    last = cache.get(grids[-1], target, 1800.0, 5000.0, 1.0)
+    assert cache.get(grids[-1], target, 1800.0, 5000.0, 1.0) is last
+    assert cache.get(grids[-1], target, 1800.0, math.nan, 1.0) is cache.get(grids[-1], target, 1800.0, math.nan, 1.0)

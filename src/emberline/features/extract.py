@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,6 +18,8 @@ from emberline.spectra import SpectrumBlock
 __all__ = ["FeatureBlock", "extract"]
 
 _HALF = 0.5  # an output pixel that lost more than this share of its weight is bad and filled from its neighbours
+_RESOLVING_POWER = operator.attrgetter("resolving_power")
+_REDSHIFT = operator.attrgetter("redshift")
 _CHUNK = 1024  # rows worked on at a time, so that what is made of them stays in the cache
 
 Float32 = NDArray[np.float32]
@@ -73,27 +76,27 @@ def extract(recipe: Recipe, block: SpectrumBlock, *, ivar: bool = True) -> Featu
         flagged=np.ones(n, np.bool_),
     )
     for rows, resolving_power, redshift in _groups(recipe, block):
-        operator = recipe.operator(block.grid, resolving_power, redshift)
+        linear = recipe.operator(block.grid, resolving_power, redshift)
         with np.errstate(all="ignore"):  # what overflows is not finite in the end, and that is flagged
             for part in _chunks(rows):
-                _extract_rows(recipe, operator, block, part, out, ivar)
+                _extract_rows(recipe, linear, block, part, out, ivar)
     return out
 
 
 def _groups(recipe: Recipe, block: SpectrumBlock) -> Iterator[tuple[slice | NDArray[np.int64], float, float]]:
     """Rows that share an operator, with its resolving power and redshift; rows without redshift are left out."""
-    powers = _three_digits(np.array([meta.resolving_power for meta in block.meta], dtype=np.float64))
+    powers = _three_digits(np.fromiter(map(_RESOLVING_POWER, block.meta), np.float64, len(block)))
     velocities = np.zeros(len(block), dtype=np.int64)
     usable = np.ones(len(block), dtype=np.bool_)
     redshifts = np.zeros(len(block))
     if recipe.frame == "rest":
-        redshifts = np.array([meta.redshift for meta in block.meta], dtype=np.float64)
+        redshifts = np.fromiter(map(_REDSHIFT, block.meta), np.float64, len(block))
         usable = np.isfinite(redshifts) & (redshifts > -0.5)
         velocities[usable] = [recipe.velocity_bin(redshift) for redshift in redshifts[usable]]
-    keys = np.stack([powers, velocities], axis=1)
-    if usable.all() and len(block) and (keys == keys[0]).all():
+    if len(block) and usable.all() and (powers == powers[0]).all() and (velocities == velocities[0]).all():
         yield slice(0, len(block)), float(powers[0]), float(redshifts[0])
         return
+    keys = np.stack([powers, velocities], axis=1)
     for key in np.unique(keys[usable], axis=0):
         rows = np.flatnonzero(usable & (keys == key).all(axis=1))
         yield rows, float(key[0]), float(redshifts[rows[0]])
@@ -118,17 +121,17 @@ def _chunks(rows: slice | NDArray[np.int64]) -> Iterator[slice | NDArray[np.int6
 
 def _extract_rows(
     recipe: Recipe,
-    operator: LinearOperator,
+    linear: LinearOperator,
     block: SpectrumBlock,
     rows: slice | NDArray[np.int64],
     out: FeatureBlock,
     want_ivar: bool,
 ) -> None:
-    """Fill `rows` of `out`; they all share `operator`."""
+    """Fill `rows` of `out`; they all share `linear`."""
     arrays = block.flux[rows], block.ivar[rows], block.mask[rows]
-    rebinned = operator(*arrays, variance=want_ivar, use_weightless=recipe.without_weight == "use")
+    rebinned = linear(*arrays, variance=want_ivar, use_weightless=recipe.without_weight == "use")
     values, variance, weight = rebinned.values, rebinned.variance, rebinned.weight
-    failed = np.full(len(values), operator.coarser and recipe.coarser_input == "flag")
+    failed = np.full(len(values), linear.coarser and recipe.coarser_input == "flag")
     good = None if rebinned.complete else weight >= _HALF
     lost = np.zeros(len(values)) if good is None else np.clip(1.0 - weight.mean(axis=1, dtype=np.float64), 0.0, 1.0)
     if rebinned.doubt is not None:
@@ -137,7 +140,7 @@ def _extract_rows(
         fill_gaps(values, good)
     if recipe.continuum is not None:
         failed |= _remove_continuum(recipe, values, variance, good)
-    values, factor, unscaled = scale(values, good, recipe.scaling)
+    factor, unscaled = scale(values, good, recipe.scaling)
     out.values[rows] = values
     out.bad_fraction[rows] = lost
     out.flagged[rows] = failed | unscaled | (lost > recipe.max_bad_fraction)
@@ -160,6 +163,7 @@ def _remove_continuum(
         failed |= ~(continuum > 0).all(axis=1)
         continuum[failed] = 1.0
         values /= continuum
-        variance /= continuum**2
+        if variance.size:
+            variance /= continuum**2
     values[failed] = 0.0
     return failed

@@ -16,8 +16,11 @@ runs at full speed on a tile and only the columns of the window are ever read.
 from __future__ import annotations
 
 import dataclasses
-import functools
+import itertools
 import math
+import threading
+from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +36,7 @@ FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
 """Full width at half maximum of a Gaussian in standard deviations."""
 
 _CUT = 5.0  # standard deviations after which the blur is cut off; 6e-7 of the weight lies beyond
-_TILE = 32  # output pixels in one tile
+_TILE = 28  # output pixels in one tile, about
 _FULL = 1.0 - 1e-4  # a row with this weight is covered completely
 _FEW = 0.05  # share of bad pixels up to which their weight is subtracted one by one
 _NO_WEIGHT = np.float32(1e-30)  # stands for an inverse variance that is not known, so that what it touches stands out
@@ -92,8 +95,13 @@ class LinearOperator:
     sigma_angstrom: float
     coarser: bool
     tiles: tuple[_Tile, ...] = dataclasses.field(repr=False)
-    touched: tuple[NDArray[np.int64], NDArray[np.float64]] = dataclasses.field(repr=False)
+    touched: tuple[NDArray[np.int32], Float32] = dataclasses.field(repr=False)
     """Per input pixel the output pixels that it reaches and its weights there: shape (columns, most reached)."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it holds, about."""
+        return sum(2 * tile.weights.nbytes for tile in self.tiles) + sum(array.nbytes for array in self.touched)
 
     @property
     def covered(self) -> bool:
@@ -125,7 +133,7 @@ class LinearOperator:
             Flux density, inverse variance, and mask (0 = good). A pixel is bad when its mask is not 0 or its inverse
             variance is not positive; what flux it holds never matters.
         variance : bool
-            Whether to propagate the variance; otherwise it is returned as 0.
+            Whether to propagate the variance; otherwise it is empty, shape (n, 0).
         use_weightless : bool
             Whether pixels whose mask is `Mask.NO_WEIGHT` and nothing else are good: their flux is used, and the share
             of the weight that they carry is returned as `doubt`.
@@ -137,9 +145,9 @@ class LinearOperator:
             neighbouring pixels that blurring makes is not kept.
         """
         flux, ivar, mask = flux[:, self.columns], ivar[:, self.columns], mask[:, self.columns]
-        bad = (mask != 0) | ~(ivar > 0)
-        if not bad.any():
+        if not mask.any() and ivar.min(initial=np.inf) > 0:
             return self._combine(flux, ivar, None, variance)
+        bad = (mask != 0) | ~(ivar > 0)
         weightless = mask == Mask.NO_WEIGHT if use_weightless else None
         if weightless is None or not weightless.any():
             return self._combine(flux, ivar, bad, variance)
@@ -149,20 +157,23 @@ class LinearOperator:
         return dataclasses.replace(out, doubt=doubt, complete=False)
 
     def _combine(self, flux: Float32, ivar: Float32, bad: NDArray[np.bool_] | None, variance: bool) -> Rebinned:
-        """The products; `flux`, `ivar` and `bad` (None for none) are those of the support."""
+        """The products, normalised; `flux`, `ivar` and `bad` (None for none) are those of the support."""
         shape = (flux.shape[0], self.pixels)
-        values, spread = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        if bad is not None:
-            flux, ivar = np.where(bad, np.float32(0), flux), np.where(bad, np.float32(np.inf), ivar)
-        self._apply(flux, values)
+        values = np.zeros(shape, np.float32)
+        spread = np.zeros(shape if variance else (shape[0], 0), np.float32)
+        self._apply(flux if bad is None else np.where(bad, np.float32(0), flux), values)
         if variance:
-            self._apply(np.reciprocal(ivar), spread, squared=True)
+            self._apply(np.reciprocal(ivar if bad is None else np.where(bad, np.float32(np.inf), ivar)), spread, True)
         if bad is None:
-            weight = np.broadcast_to(self.coverage, shape)
-            return Rebinned(values, spread, weight, complete=self.covered)
-        out = Rebinned(values, spread, np.tile(self.coverage, (shape[0], 1)))
-        self._share_weight(self._remaining(bad), out)
-        return out
+            return Rebinned(values, spread, np.broadcast_to(self.coverage, shape), complete=self.covered)
+        remaining = self._remaining(bad)
+        inverse = np.divide(1.0, remaining, out=np.zeros_like(remaining), where=remaining > 1.0 - _FULL)
+        values *= inverse
+        if variance:
+            spread *= inverse * inverse
+        np.multiply(np.minimum(remaining, 1.0, out=remaining), self.coverage, out=remaining)
+        remaining[inverse == 0] = 0.0
+        return Rebinned(values, spread, remaining)
 
     def _remaining(self, bad: NDArray[np.bool_]) -> Float32:
         """W(good), shape (n, pixels): what the bad pixels take away when they are few, or else a matrix product."""
@@ -177,22 +188,12 @@ class LinearOperator:
         lost = np.bincount(flat.ravel(), weights[columns].ravel(), minlength=shape[0] * self.pixels)
         return np.subtract(1.0, lost.reshape(shape), dtype=np.float32, casting="same_kind")
 
-    @staticmethod
-    def _share_weight(remaining: Float32, out: Rebinned) -> None:
-        """Normalised convolution: the good pixels share the weight of the bad ones."""
-        remaining[remaining < 1.0 - _FULL] = 0.0
-        inverse = np.divide(1.0, remaining, out=np.zeros_like(remaining), where=remaining > 0)
-        np.multiply(out.values, inverse, out=out.values)
-        np.multiply(out.variance, inverse * inverse, out=out.variance)
-        np.multiply(out.weight, np.minimum(remaining, 1.0), out=out.weight)
-
-    def _apply(self, block: Float32, out: Float32, *, squared: bool = False) -> None:
+    def _apply(self, block: Float32, out: Float32, squared: bool = False) -> None:
         for tile in self.tiles:
             weights = tile.squares if squared else tile.weights
             np.matmul(block[:, tile.columns], weights, out=out[:, tile.rows])
 
 
-@functools.lru_cache(maxsize=512)
 def build_operator(
     grid: Grid,
     target: Grid,
@@ -200,7 +201,7 @@ def build_operator(
     input_resolving_power: float = math.nan,
     factor: float = 1.0,
 ) -> LinearOperator:
-    """Build the operator from `grid` to `target`.
+    """Build the operator from `grid` to `target`, or find it among those built last.
 
     Parameters
     ----------
@@ -219,10 +220,14 @@ def build_operator(
     -------
     LinearOperator
     """
+    return _CACHE.get(grid, target, resolving_power, input_resolving_power, factor)
+
+
+def _build(grid: Grid, target: Grid, resolving_power: float | None, given: float, factor: float) -> LinearOperator:
     edges = target.edges * factor
     centres = target.wavelength * factor
     middle = float(centres[centres.size // 2])
-    ratio, coarser = _relative_sigma(grid, middle, resolving_power, input_resolving_power)
+    ratio, coarser = _relative_sigma(grid, middle, resolving_power, given)
     low, high = pixel_bounds(grid)
     raw = _raw_tiles(low, high, edges, ratio * centres)
     coverage = np.zeros(target.n)
@@ -256,6 +261,28 @@ def _relative_sigma(grid: Grid, middle: float, wanted: float | None, given: floa
     return math.sqrt(square) / FWHM, False
 
 
+class _Cache:
+    """The operators built last, as many as fit into `limit` bytes; those of one recipe serve millions of spectra."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.operators: OrderedDict[tuple[Any, ...], LinearOperator] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def get(self, grid: Grid, target: Grid, wanted: float | None, given: float, factor: float) -> LinearOperator:
+        key = (grid.key, target.key, target.step is None, wanted, None if math.isnan(given) else given, factor)
+        with self.lock:
+            if key not in self.operators:
+                self.operators[key] = _build(grid, target, wanted, given, factor)
+            self.operators.move_to_end(key)
+            while len(self.operators) > 1 and sum(each.nbytes for each in self.operators.values()) > self.limit:
+                self.operators.popitem(last=False)
+            return self.operators[key]
+
+
+_CACHE = _Cache(256 * 2**20)
+
+
 def pixel_bounds(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lower and upper edge of each pixel, Å; beside a gap in the grid a pixel keeps the width of its other side."""
     low, high = grid.edges[:-1], grid.edges[1:]
@@ -276,8 +303,9 @@ def _raw_tiles(
 ) -> list[_RawTile]:
     """The matrix in tiles of float64, rows not yet normalised; output pixels without any input are in no tile."""
     tiles = []
-    for first in range(0, sigma.size, _TILE):
-        rows = slice(first, min(first + _TILE, sigma.size))
+    ends = np.linspace(0, sigma.size, max(1, round(sigma.size / _TILE)) + 1).astype(int).tolist()
+    for first, last in itertools.pairwise(ends):
+        rows = slice(first, last)
         reach = _CUT * sigma[rows.stop - 1]
         start = int(np.searchsorted(high, edges[rows.start] - reach, side="right"))
         stop = int(np.searchsorted(low, edges[rows.stop] + reach, side="left"))
@@ -321,7 +349,7 @@ def _tile(rows: slice, columns: slice, weights: NDArray[np.float64], start: int)
     return _Tile(rows, slice(columns.start - start, columns.stop - start), transposed, transposed**2)
 
 
-def _touched(tiles: tuple[_Tile, ...], columns: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _touched(tiles: tuple[_Tile, ...], columns: int) -> tuple[NDArray[np.int32], Float32]:
     """The matrix by columns; short columns are padded with weight 0 on output pixel 0."""
     found = [np.nonzero(tile.weights) for tile in tiles]
     column = np.concatenate([[], *(at + tile.columns.start for tile, (at, _) in zip(tiles, found, strict=True))])
@@ -332,7 +360,7 @@ def _touched(tiles: tuple[_Tile, ...], columns: int) -> tuple[NDArray[np.int64],
     column, target, weight = column[order], target[order], weight[order]
     count = np.bincount(column, minlength=columns)
     place = np.arange(column.size) - np.repeat(np.cumsum(count) - count, count)
-    targets = np.zeros((columns, int(count.max(initial=1))), np.int64)
-    weights = np.zeros(targets.shape)
+    targets = np.zeros((columns, int(count.max(initial=1))), np.int32)
+    weights = np.zeros(targets.shape, np.float32)
     targets[column, place], weights[column, place] = target, weight
     return targets, weights

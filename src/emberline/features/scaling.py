@@ -16,12 +16,13 @@ Float32 = NDArray[np.float32]
 
 def scale(
     values: Float32, good: NDArray[np.bool_] | None, kind: Literal["standard", "minmax", "none"]
-) -> tuple[Float32, Float32, NDArray[np.bool_]]:
-    """Shift and scale rows so that their statistics over the good pixels are fixed.
+) -> tuple[Float32, NDArray[np.bool_]]:
+    """Shift and scale rows, in place, so that their statistics over the good pixels are fixed.
 
     Parameters
     ----------
     values : ndarray of float32, shape (n, d)
+        Finite afterwards: rows that are constant, not finite, or without good pixels become 0 everywhere.
     good : ndarray of bool, shape (n, d), or None
         The pixels that count; None for all.
     kind : "standard", "minmax" or "none"
@@ -29,8 +30,6 @@ def scale(
 
     Returns
     -------
-    scaled : ndarray of float32, shape (n, d)
-        Finite: rows that are constant, not finite, or without good pixels become 0 everywhere.
     factor : ndarray of float32, shape (n,)
         By which the row was multiplied, for scaling its uncertainties; 0 for failed rows.
     failed : ndarray of bool, shape (n,)
@@ -38,54 +37,56 @@ def scale(
     """
     with np.errstate(all="ignore"):
         if kind == "none":
-            shift, spread = np.zeros(len(values)), np.ones(len(values))
-            failed: NDArray[np.bool_] = np.asarray(~np.isfinite(values).all(axis=1))
+            spread, size = np.isfinite(values).all(axis=1).astype(np.float64), np.zeros(len(values))
         else:
-            statistics = _mean_and_deviation if kind == "standard" else _minimum_and_range
-            shift, spread, size = statistics(values, good)
-            failed = np.asarray(~(spread > _CONSTANT * size) | ~np.isfinite(spread))
+            shift = _centre if kind == "standard" else _to_minimum
+            spread, size = shift(values, good)
+        failed = np.asarray(~(spread > _CONSTANT * size) | ~np.isfinite(spread))
         if good is not None:
             failed = failed | ~good.any(axis=1)
-        factor = np.where(failed, 0.0, 1.0 / spread)
-        scaled = values - shift[:, None].astype(np.float32)
-        scaled *= factor[:, None].astype(np.float32)
-    scaled[failed] = 0.0
-    return scaled, factor.astype(np.float32), failed
+        factor = np.where(failed, 0.0, 1.0 / spread).astype(np.float32)
+        values *= factor[:, None]
+    if failed.any():
+        values[failed] = 0.0
+    return factor, failed
 
 
-_Statistics = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
-
-
-def _mean_and_deviation(values: Float32, good: NDArray[np.bool_] | None) -> _Statistics:
-    """Per row: mean, standard deviation, and the size of its values."""
-    if good is None:
-        mean = values.mean(axis=1, dtype=np.float64)
-        centred = values - mean[:, None].astype(np.float32)
-        square = np.einsum("ij,ij->i", centred, centred).astype(np.float64) / values.shape[1]
-    else:
-        weight = good.astype(np.float32)
-        count = np.maximum(weight.sum(axis=1), 1)
-        rough = np.einsum("ij,ij->i", values, weight) / count
-        centred = (values - rough[:, None]) * weight
-        shift = centred.mean(axis=1, dtype=np.float64) * (values.shape[1] / count)
-        mean = rough + shift
-        square = np.einsum("ij,ij->i", centred, centred).astype(np.float64) / count - shift**2
+def _centre(values: Float32, good: NDArray[np.bool_] | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Subtract the mean of each row; return its standard deviation and the size of its values."""
+    d = values.shape[1]
+    weight = None if good is None else good.astype(np.float32)
+    count = np.float32(d) if weight is None else np.maximum(weight @ np.ones(d, np.float32), 1)
+    mean = _sums(values, weight) / count
+    values -= mean[:, None]
+    rest = _sums(values, weight) / count  # what rounding left of the mean
+    kept = values if weight is None else values * weight
+    square = np.einsum("ij,ij->i", kept, kept).astype(np.float64) / count - rest.astype(np.float64) ** 2
     extreme = np.flatnonzero(~((square > 1e-30) & (square < 1e30)))
     if extreme.size:  # squares that float32 cannot hold
-        square[extreme] = (centred[extreme].astype(np.float64) ** 2).sum(axis=1)
-        square[extreme] /= values.shape[1] if good is None else count[extreme]
-    return mean, np.sqrt(square), np.abs(mean)
+        large = kept[extreme].astype(np.float64)
+        square[extreme] = (large**2).sum(axis=1) / np.broadcast_to(count, len(values))[extreme]
+    uneven = np.flatnonzero(rest.astype(np.float64) ** 2 > 1e-10 * square)
+    if uneven.size:
+        values[uneven] -= rest[uneven, None]
+    return np.sqrt(square), np.abs(mean).astype(np.float64)
 
 
-def _minimum_and_range(values: Float32, good: NDArray[np.bool_] | None) -> _Statistics:
-    """Per row: minimum, range, and the size of its values."""
+def _sums(values: Float32, weight: Float32 | None) -> Float32:
+    """The (weighted) sum of each row."""
+    if weight is None:
+        return values @ np.ones(values.shape[1], np.float32)
+    return np.asarray(np.einsum("ij,ij->i", values, weight))
+
+
+def _to_minimum(values: Float32, good: NDArray[np.bool_] | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Subtract the minimum of each row; return its range and the size of its values."""
     if good is None:
         low, high = values.min(axis=1), values.max(axis=1)
     else:
         low = np.where(good, values, np.float32(np.inf)).min(axis=1)
         high = np.where(good, values, np.float32(-np.inf)).max(axis=1)
-    low64, high64 = low.astype(np.float64), high.astype(np.float64)
-    return low64, high64 - low64, np.maximum(np.abs(low64), np.abs(high64))
+    values -= low[:, None]
+    return high.astype(np.float64) - low, np.maximum(np.abs(low), np.abs(high)).astype(np.float64)
 
 
 def fill_gaps(values: Float32, good: NDArray[np.bool_]) -> None:
