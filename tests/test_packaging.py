@@ -150,7 +150,7 @@ def test_the_citation_has_what_the_format_asks_for() -> None:
     assert citation["cff-version"] == "1.2.0"
     assert citation["license"] == "BSD-3-Clause"
     assert citation["references"][0]["doi"] == "10.1051/0004-6361/201936090"
-    assert [author["family-names"] for author in citation["references"][0]["authors"]][0] == "Škoda"
+    assert citation["references"][0]["authors"][0]["family-names"] == "Škoda"
 
 
 def test_type_hints_and_data_are_shipped() -> None:
