@@ -337,7 +337,7 @@ def _mapped(path: Path, rows: int, pixels: int) -> NDArray[np.float32]:
             where=str(path),
             action="Remove its folder and build the features again.",
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise ArchiveError(
             f"a file of the archive is damaged: {error}",
             where=str(path),
