@@ -20,7 +20,7 @@ __all__ = ["FeatureBlock", "extract"]
 _HALF = 0.5  # an output pixel that lost more than this share of its weight is bad and filled from its neighbours
 _RESOLVING_POWER = operator.attrgetter("resolving_power")
 _REDSHIFT = operator.attrgetter("redshift")
-_CHUNK = 1024  # rows worked on at a time, so that what is made of them stays in the cache
+_CHUNK = 160_000  # pixels worked on at a time, so that what is made of them stays in the cache
 
 Float32 = NDArray[np.float32]
 
@@ -77,8 +77,9 @@ def extract(recipe: Recipe, block: SpectrumBlock, *, ivar: bool = True) -> Featu
     )
     for rows, resolving_power, redshift in _groups(recipe, block):
         linear = recipe.operator(block.grid, resolving_power, redshift)
+        width = max(recipe.pixels, linear.columns.stop - linear.columns.start)
         with np.errstate(all="ignore"):  # what overflows is not finite in the end, and that is flagged
-            for part in _chunks(rows):
+            for part in _chunks(rows, max(64, _CHUNK // width)):
                 _extract_rows(recipe, linear, block, part, out, ivar)
     return out
 
@@ -110,13 +111,13 @@ def _three_digits(powers: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(known, np.round(safe / unit) * unit, 0.0)
 
 
-def _chunks(rows: slice | NDArray[np.int64]) -> Iterator[slice | NDArray[np.int64]]:
+def _chunks(rows: slice | NDArray[np.int64], size: int) -> Iterator[slice | NDArray[np.int64]]:
     if isinstance(rows, slice):
-        for start in range(rows.start, rows.stop, _CHUNK):
-            yield slice(start, min(start + _CHUNK, rows.stop))
+        for start in range(rows.start, rows.stop, size):
+            yield slice(start, min(start + size, rows.stop))
     else:
-        for start in range(0, rows.size, _CHUNK):
-            yield rows[start : start + _CHUNK]
+        for start in range(0, rows.size, size):
+            yield rows[start : start + size]
 
 
 def _extract_rows(

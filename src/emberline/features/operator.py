@@ -38,7 +38,7 @@ FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
 _CUT = 5.0  # standard deviations after which the blur is cut off; 6e-7 of the weight lies beyond
 _TILE = 28  # output pixels in one tile, about
 _FULL = 1.0 - 1e-4  # a row with this weight is covered completely
-_FEW = 0.05  # share of bad pixels up to which their weight is subtracted one by one
+_FEW = 0.15  # weights to subtract one by one, as a share of the output pixels, up to which that beats a product
 _NO_WEIGHT = np.float32(1e-30)  # stands for an inverse variance that is not known, so that what it touches stands out
 _HUGE = 1e24  # a variance that only `_NO_WEIGHT` brings about
 _UNKNOWN_FWHM = 2.0  # pixels: spectrographs are built to sample their line-spread function about critically
@@ -179,11 +179,11 @@ class LinearOperator:
         """W(good), shape (n, pixels): what the bad pixels take away when they are few, or else a matrix product."""
         shape = (bad.shape[0], self.pixels)
         rows, columns = np.divmod(np.flatnonzero(bad), bad.shape[1])
-        if rows.size > _FEW * bad.size:
+        targets, weights = self.touched
+        if rows.size * targets.shape[1] > _FEW * shape[0] * shape[1]:
             remaining = np.zeros(shape, np.float32)
             self._apply(np.subtract(1.0, bad, dtype=np.float32), remaining)
             return remaining
-        targets, weights = self.touched
         flat = rows[:, None] * self.pixels + targets[columns]
         lost = np.bincount(flat.ravel(), weights[columns].ravel(), minlength=shape[0] * self.pixels)
         return np.subtract(1.0, lost.reshape(shape), dtype=np.float32, casting="same_kind")
