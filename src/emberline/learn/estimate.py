@@ -63,6 +63,7 @@ def estimate(
     *,
     rng: np.random.Generator,
     level: float = 0.95,
+    corrected: bool = False,
 ) -> Estimates:
     """Estimate purity and completeness of the catalogue `predicted` over the pool.
 
@@ -78,7 +79,8 @@ def estimate(
     answers : mapping of row to class
         Answers to control questions; a missing row is not yet answered, None is "not sure".
     predicted : (N,) int
-        The class of each row in the catalogue to be judged, from the current model; for known rows their label.
+        The class of each row in the catalogue to be judged, from the current model; for known rows their label. For
+        control rows too it must be the model's, not their answer.
     known : mapping of row to class
         Every row of the pool that was labelled at the start or chosen by a strategy, control rows that a strategy chose
         (see `emberline.learn.control.ask`) included. None, "not sure", takes the row out of the pool.
@@ -88,6 +90,8 @@ def estimate(
         For the Monte Carlo sums.
     level : float
         Confidence level of the intervals, two-sided with equal tails.
+    corrected : bool
+        Judge the catalogue in which control rows have their answers in place of the model's opinion.
 
     Raises
     ------
@@ -101,7 +105,9 @@ def estimate(
     def judge(classes: list[int]) -> tuple[list[_Cell], list[_Cell], _Counts]:
         positive = np.isin(sample.predicted, classes)
         true = np.isin(sample.truth, classes)
-        return sample.cells(positive, true, True), sample.cells(positive, true, False), sample.counts(positive, true)
+        cells = sample.cells(positive, true, True), sample.cells(positive, true, False)
+        counts = sample.counts(positive, true)
+        return _corrected(*cells, counts) if corrected else (*cells, counts)
 
     inside, outside, counts = judge(wanted)
     by_class = {}
@@ -128,13 +134,18 @@ class _Counts:
 
 @dataclasses.dataclass(frozen=True)
 class _Cell:
-    """One group of unknown rows: its size, the sample from it, and the positives, with their effective numbers."""
+    """One group of unknown rows.
+
+    Its size, how many of these were drawn and how many of them are positive; the effective number of its control labels
+    and their weighted share of positives, which speak for the rest; and how many labels these are.
+    """
 
     size: int
     drawn: int
     positives: int
     effective: float
     rate: float
+    labels: int
 
     def mean(self) -> float:
         """The estimated number of positives in the group."""
@@ -149,7 +160,7 @@ class _Cell:
         rest = self.size - self.drawn
         if rest == 0:
             return np.full(_SAMPLES, float(self.positives))
-        if self.drawn == 0:
+        if self.labels == 0:
             return np.full(_SAMPLES, float(rest * more))
         yes = self.rate * self.effective + more
         no = (1 - self.rate) * self.effective + 1 - more
@@ -225,7 +236,7 @@ class _Sample:
         for g in np.flatnonzero(sizes).tolist():
             near = sampled[np.argmin(np.abs(sampled - g))] if len(sampled) else -1
             rate = float(rates[near]) if near >= 0 else 0.5
-            cells.append(_Cell(int(sizes[g]), int(n[g]), int(positives[g]), float(effective[g]), rate))
+            cells.append(_Cell(int(sizes[g]), int(n[g]), int(positives[g]), float(effective[g]), rate, int(n[g])))
         return cells
 
 
@@ -263,9 +274,19 @@ def _refuse_hidden(draws: Sequence[ControlDraw], asked: NDArray[np.bool_]) -> No
         )
 
 
+def _corrected(inside: list[_Cell], outside: list[_Cell], counts: _Counts) -> tuple[list[_Cell], list[_Cell], _Counts]:
+    """Move the control rows from the groups to the known rows, as hits or as true negatives."""
+    found = sum(cell.positives for cell in (*inside, *outside))
+
+    def rest(cells: list[_Cell]) -> list[_Cell]:
+        return [dataclasses.replace(cell, size=cell.size - cell.drawn, drawn=0, positives=0) for cell in cells]
+
+    return rest(inside), rest(outside), _Counts(counts.hits + found, counts.predicted + found, counts.missed)
+
+
 def _purity(cells: list[_Cell], counts: _Counts, rng: np.random.Generator, level: float) -> Estimate:
     total = counts.predicted + sum(cell.size for cell in cells)
-    n = sum(cell.drawn for cell in cells)
+    n = sum(cell.labels for cell in cells)
     if total == 0 or (n == 0 and counts.predicted == 0):
         return _nothing(n)
     low = sum((cell.totals(0, rng) for cell in cells), np.full(_SAMPLES, float(counts.hits)))
@@ -277,10 +298,10 @@ def _purity(cells: list[_Cell], counts: _Counts, rng: np.random.Generator, level
 def _completeness(
     inside: list[_Cell], outside: list[_Cell], counts: _Counts, rng: np.random.Generator, level: float
 ) -> Estimate:
-    n = sum(cell.drawn for cell in (*inside, *outside))
+    n = sum(cell.labels for cell in (*inside, *outside))
     found = counts.hits + sum(cell.mean() for cell in inside)
     missed = counts.missed + sum(cell.mean() for cell in outside)
-    if found + missed == 0 or (outside and not any(cell.drawn for cell in outside)):
+    if found + missed == 0 or (outside and not any(cell.labels for cell in outside)):
         return _nothing(n)
 
     def ratio(more: int) -> NDArray[np.float64]:

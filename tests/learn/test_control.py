@@ -1,0 +1,90 @@
+"""Control draws: right sizes, known chances, and queries that cannot tell who is in them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emberline.learn.control import ControlDraw, ask, control_strata, draw_control
+from emberline.learn.strategies import Query, strategy
+
+
+def test_strata_follow_the_probability() -> None:
+    scores = np.array([0.9, 0.5, 0.49, 0.05, 0.049, 0.04, 0.0, np.nan, 0.9])
+    available = np.array([True] * 8 + [False])
+    strata = control_strata(scores, available, tail=0.2)
+    assert strata.tolist() == [0, 0, 1, 1, 2, 3, 3, 3, -1]
+
+
+def test_equal_scores_are_one_stratum() -> None:
+    assert set(control_strata(np.zeros(100), np.ones(100, dtype=bool)).tolist()) == {3}
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    size=st.integers(0, 400), n=st.integers(0, 450), seed=st.integers(0, 9), share=st.floats(0.0, 1.0, allow_nan=False)
+)
+def test_a_draw_has_its_size_and_no_row_that_is_not_available(size: int, n: int, seed: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    available = rng.random(size) < share
+    draw = draw_control(rng.random(size) ** 4, available, n, rng)
+    assert len(draw.rows) == min(n, available.sum())
+    assert available[draw.rows].all()
+    assert draw.sizes.sum() == available.sum()
+
+
+def test_every_row_of_a_stratum_is_as_likely() -> None:
+    rng = np.random.default_rng(5)
+    scores, available = np.linspace(0, 1, 60) ** 6, np.ones(60, dtype=bool)
+    times = np.zeros(60)
+    for _ in range(2000):
+        draw = draw_control(scores, available, 20, rng)
+        times[draw.rows] += 1
+    counts = np.bincount(draw.stratum, minlength=len(draw.sizes))
+    expected = (counts / np.maximum(draw.sizes, 1))[draw.assignment]
+    spread = np.sqrt(expected * (1 - expected) / 2000)
+    assert np.abs(times / 2000 - expected).max() <= 4.5 * spread.max()
+
+
+def test_small_strata_are_taken_whole_and_the_rest_goes_on() -> None:
+    scores = np.r_[np.full(3, 0.9), np.full(5, 0.2), np.zeros(992)]
+    draw = draw_control(scores, np.ones(1000, dtype=bool), 100, np.random.default_rng(1))
+    assert np.bincount(draw.stratum, minlength=4).tolist() == [3, 5, 0, 92]
+
+
+def test_strata_and_shares_must_agree() -> None:
+    with pytest.raises(ValueError, match="4 shares were given for 6 strata"):
+        draw_control(
+            np.zeros(6), np.ones(6, dtype=bool), 3, np.random.default_rng(1), strata=np.arange(6, dtype=np.int8)
+        )
+
+
+def test_a_draw_that_contradicts_itself_is_refused() -> None:
+    assignment = np.array([0, -1], dtype=np.int8)
+    with pytest.raises(ValueError, match="in no stratum"):
+        ControlDraw(assignment, np.array([1]))
+    with pytest.raises(ValueError, match="drawn twice"):
+        ControlDraw(assignment, np.array([0, 0]))
+
+
+def test_asking_meets_control_rows_without_knowing_them() -> None:
+    probability = np.linspace(0, 1, 50)
+    query = Query(
+        objects=np.arange(50),
+        available=np.ones(50, dtype=bool),
+        batch=5,
+        rng=np.random.default_rng(1),
+        probabilities=np.stack([1 - probability, probability], axis=1),
+    )
+    new, passed = ask(strategy("entropy"), query, np.array([24, 25, 40]))
+    assert sorted(passed.tolist()) == [24, 25]
+    assert sorted(new.tolist()) == [22, 23, 26, 27, 28] or sorted(new.tolist()) == [21, 22, 23, 26, 27]
+
+
+def test_asking_ends_when_only_control_rows_are_left() -> None:
+    query = Query(objects=np.arange(4), available=np.ones(4, dtype=bool), batch=3, rng=np.random.default_rng(1))
+    new, passed = ask(strategy("random"), query, np.array([0, 1, 2]))
+    assert new.tolist() == [3]
+    assert sorted(passed.tolist()) == [0, 1, 2]
