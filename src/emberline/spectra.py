@@ -301,10 +301,11 @@ class Spectrum:
                     expected=f"({grid.n},)",
                 )
         finite = np.isfinite(values)
+        _refuse_bad_flux(values, finite)
         if weights is None:
             weights = estimate_ivar(values, finite & (bits == 0))
             meta = dataclasses.replace(meta, ivar_source="estimated")
-        _refuse_bad_values(values, finite, weights)
+        _refuse_bad_ivar(finite, weights)
         spoilt = np.flatnonzero(~(finite & (weights > 0) & (weights < np.inf)))
         absent = ~finite[spoilt] | (values[spoilt] == 0)
         values[spoilt[absent]] = 0.0
@@ -326,7 +327,7 @@ class Spectrum:
         return Spectrum(grid, self.flux[part], self.ivar[part], self.mask[part], self.meta)
 
 
-def _refuse_bad_values(flux: NDArray[np.float32], finite: NDArray[np.bool_], ivar: NDArray[np.float32]) -> None:
+def _refuse_bad_flux(flux: NDArray[np.float32], finite: NDArray[np.bool_]) -> None:
     if not finite.any():
         raise ReadError(
             "no pixel has a finite flux",
@@ -340,6 +341,9 @@ def _refuse_bad_values(flux: NDArray[np.float32], finite: NDArray[np.bool_], iva
         raise ReadError("the flux is zero everywhere", reason="bad-flux", found="only zeros", expected="a signal")
     if least == most:
         raise ReadError("the flux is the same everywhere", reason="bad-flux", found=str(good[0]), expected="a signal")
+
+
+def _refuse_bad_ivar(finite: NDArray[np.bool_], ivar: NDArray[np.float32]) -> None:
     negative = ivar < 0
     if negative.any():
         raise ReadError(

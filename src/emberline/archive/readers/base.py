@@ -258,6 +258,20 @@ def ivar_from_error(error: NDArray[Any]) -> NDArray[np.float64] | None:
     return ivar
 
 
+def comfortable(flux: NDArray[Any], unit: str) -> tuple[float, str]:
+    """A factor that brings the flux near 1, and its unit then; 1 where single precision holds 1/flux² anyway.
+
+    Flux in erg/s/cm²/Å is about 1e-15, and the inverse variance of a good measurement of it no float32.
+    """
+    values = np.abs(np.asarray(flux, np.float64))
+    values = values[np.isfinite(values) & (values > 0)]
+    typical = float(np.median(values)) if values.size else 1.0
+    if 1e-8 < typical < 1e12:
+        return 1.0, unit
+    power = math.floor(math.log10(typical))
+    return 10.0**-power, f"10**{power} {unit}".strip()
+
+
 def mjd_of(text: str) -> float:
     """The modified Julian date of an ISO 8601 time, NaN when it is none."""
     try:

@@ -17,6 +17,7 @@ from emberline.archive.readers.base import (
     Described,
     Statement,
     agreed_medium,
+    comfortable,
     degrees,
     increasing,
     ivar_from_error,
@@ -100,12 +101,13 @@ class IvoaReader(Described):
         table = _from_votable(source.data) if is_votable(source.data) else _from_fits(source)
         wavelength, medium, order = _vacuum_or_air(table)
         values = table.columns["flux"]
-        flux = values.values[order]
-        ivar = _ivar(table, order)
+        factor, unit = comfortable(values.values, values.unit)
+        flux = values.values[order] * factor
+        ivar = _ivar(table, order, factor)
         mask = None
         if "quality" in table.columns:
             mask = np.where(np.asarray(table.columns["quality"].values[order]) != 0, Mask.BAD, 0).astype(np.uint8)
-        meta = _metadata(table, source, medium, values.unit)
+        meta = _metadata(table, source, medium, unit)
         yield Spectrum.checked(vacuum_grid(wavelength, medium), flux, ivar, mask, meta)
 
 
@@ -335,10 +337,11 @@ def _medium(column: _Column, header: Header) -> Medium:
     return agreed_medium(said, None)
 
 
-def _ivar(table: _Table, order: slice) -> NDArray[Any] | None:
+def _ivar(table: _Table, order: slice, factor: float) -> NDArray[Any] | None:
+    """The inverse variance of the flux times `factor`; None without one."""
     if "ivar" in table.columns:
-        return np.asarray(table.columns["ivar"].values[order])
-    return ivar_from_error(table.columns["error"].values[order]) if "error" in table.columns else None
+        return np.asarray(table.columns["ivar"].values[order], np.float64) / factor**2
+    return ivar_from_error(table.columns["error"].values[order] * factor) if "error" in table.columns else None
 
 
 def _metadata(table: _Table, source: Source, medium: Medium, unit: str) -> Metadata:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emberline.archive.readers.base import (
     Described,
     Statement,
+    comfortable,
     degrees,
     linear_grid,
     mjd_of,
@@ -84,12 +85,16 @@ def _axis(header: Header) -> _Axis:
             found=f"DC-FLAG = {flag} and CTYPE1 = '{ctype}'",
             expected="DC-FLAG 0 (linear) or 1 (log10)",
         )
-    if ctype and ctype[:4] in ("FREQ", "ENER", "WAVN", "VELO", "VRAD", "VOPT", "ZOPT", "BETA"):
+    kind = "ln" if fits_log else "log10" if flag == 1 else "linear"
+    return _Axis(reference + (1.0 - pixel) * step, step, _unit(header, ctype), kind, reference, pixel)
+
+
+def _refuse_other_axes(header: Header) -> None:
+    ctype = header.text("CTYPE1").upper()
+    if ctype[:4] in ("FREQ", "ENER", "WAVN", "VELO", "VRAD", "VOPT", "ZOPT", "BETA"):
         raise ReadError(
             "the axis is no wavelength", reason="bad-keyword", found=f"CTYPE1 = '{ctype}'", expected="a wavelength"
         )
-    kind = "ln" if fits_log else "log10" if flag == 1 else "linear"
-    return _Axis(reference + (1.0 - pixel) * step, step, _unit(header, ctype), kind, reference, pixel)
 
 
 def _step(header: Header) -> float:
@@ -157,10 +162,13 @@ class Wcs1dReader(Described):
                 expected="one row of pixels",
             )
         header = first.header
+        _refuse_other_axes(header)
         medium = stated_medium(header, self.medium)
         flux = self.flux(first.image().reshape(-1))
         meta = self.metadata(header, source, medium)
-        yield Spectrum.checked(header_grid(header, flux.size, medium), flux, None, None, meta)
+        factor, unit = comfortable(flux, meta.flux_unit)
+        meta = dataclasses.replace(meta, flux_unit=unit)
+        yield Spectrum.checked(header_grid(header, flux.size, medium), flux * factor, None, None, meta)
 
     def flux(self, values: NDArray[Any]) -> NDArray[Any]:
         """The flux with the survey's own words for "no data" turned into NaN."""
