@@ -38,6 +38,7 @@ FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
 _CUT = 5.0  # standard deviations after which the blur is cut off; 6e-7 of the weight lies beyond
 _TILE = 28  # output pixels in one tile, about
 _FULL = 1.0 - 1e-4  # a row with this weight is covered completely
+_ROWS = 256  # spectra multiplied at a time: their part of the window then stays near between two tiles
 _FEW = 0.15  # weights to subtract one by one, as a share of the output pixels, up to which that beats a product
 _NO_WEIGHT = np.float32(1e-30)  # stands for an inverse variance that is not known, so that what it touches stands out
 _HUGE = 1e24  # a variance that only `_NO_WEIGHT` brings about
@@ -189,9 +190,11 @@ class LinearOperator:
         return np.subtract(1.0, lost.reshape(shape), dtype=np.float32, casting="same_kind")
 
     def _apply(self, block: Float32, out: Float32, squared: bool = False) -> None:
-        for tile in self.tiles:
-            weights = tile.squares if squared else tile.weights
-            np.matmul(block[:, tile.columns], weights, out=out[:, tile.rows])
+        for start in range(0, len(block), _ROWS):
+            rows = slice(start, start + _ROWS)
+            for tile in self.tiles:
+                weights = tile.squares if squared else tile.weights
+                np.matmul(block[rows, tile.columns], weights, out=out[rows, tile.rows])
 
 
 def build_operator(
