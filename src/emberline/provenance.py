@@ -6,12 +6,14 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
+import math
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 from emberline._version import __version__
 
-__all__ = ["hash_of", "now", "provenance"]
+__all__ = ["hash_of", "now", "plain", "provenance"]
 
 _LIBRARIES = ("numpy", "scipy", "pyarrow", "duckdb", "torch", "scikit-learn", "imbalanced-learn", "astropy")
 
@@ -19,6 +21,19 @@ _LIBRARIES = ("numpy", "scipy", "pyarrow", "duckdb", "torch", "scikit-learn", "i
 def now() -> str:
     """The present time in UTC, ISO 8601 to the second, with a trailing Z."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def plain(value: Any) -> Any:
+    """What strict JSON can hold: arrays as lists, numbers that are not finite as None, anything unknown as text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
 def hash_of(value: Any) -> str:

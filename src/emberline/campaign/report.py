@@ -21,6 +21,7 @@ from emberline.campaign.gallery import thumbnail
 from emberline.campaign.report_data import EstimateLike, ReportData, RoundSummary, known
 from emberline.campaign.svg import Scale, marker, svg, tag
 from emberline.files import write_text
+from emberline.provenance import plain
 
 __all__ = ["render", "write_report"]
 
@@ -152,17 +153,4 @@ def confusion(data: ReportData) -> dict[str, Any] | None:
 
 
 def _pretty(record: Mapping[str, Any]) -> str:
-    """JSON for people; what is not finite becomes null, what JSON does not know becomes text."""
-    return json.dumps(_plain(record), indent=2, ensure_ascii=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | np.ndarray):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+    return json.dumps(plain(record), indent=2, ensure_ascii=False)
