@@ -47,7 +47,7 @@ def test_known_rows_are_counted_not_estimated() -> None:
 
 
 def test_control_rows_that_were_asked_about_leave_the_sample() -> None:
-    """Eight predicted rows, four drawn; the strategy took 0 to 3, two of them control rows; of four left two are drawn."""
+    """Eight predicted, four drawn; the strategy took 0 to 3, two of them control rows; of four left two are drawn."""
     draw = one_stratum(8, [0, 1, 4, 5])
     answers: dict[int, int | None] = {0: 1, 1: 1, 4: 1, 5: 0}
     known = {0: 1, 1: 1, 2: 1, 3: 1}

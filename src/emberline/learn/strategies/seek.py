@@ -30,6 +30,9 @@ class Seek(Strategy):
     anomalies : float
         Share with the most significant lines that the pool's principal components do not explain; it needs `features`,
         and goes to `explore` without them. The three shares are scaled to sum to one.
+    hope : float
+        Only rows whose target probability reaches `hope` are worth exploiting; what they cannot fill of their share
+        goes to the anomalies, so that a model that has never seen a target does not waste a batch.
     shortlist : int
         How many times its share each part looks at before it spreads its choice.
     components, sample : int
@@ -39,6 +42,7 @@ class Seek(Strategy):
     exploit: float = 0.5
     explore: float = 0.35
     anomalies: float = 0.15
+    hope: float = 0.02
     shortlist: int = 10
     components: int = 8
     sample: int = 20_000
@@ -55,7 +59,8 @@ class Seek(Strategy):
     def propose(self, query: Query) -> Iterable[int]:
         """Exploit, explore, anomalies; then the most probable of the rest."""
         probability = query.target_probability(self.name)
-        exploit, explore, strange = self._quotas(query)
+        hopeful = int(np.count_nonzero(query.available & (probability >= self.hope)))
+        exploit, explore, strange = self._quotas(query, hopeful)
         chosen = query.shortlist(probability, (exploit + 1) // 2)
         chosen = np.append(chosen, self._spread(query.without(chosen), probability, exploit - len(chosen)))
         chosen = np.append(chosen, self._anomalies(query.without(chosen), strange))
@@ -64,13 +69,16 @@ class Seek(Strategy):
         yield from chosen.tolist()
         yield from query.best_first(probability)
 
-    def _quotas(self, query: Query) -> tuple[int, int, int]:
-        """How many rows each part gets; they sum to the batch."""
-        anomalies = self.anomalies if query.features is not None else 0.0
+    def _quotas(self, query: Query, hopeful: int) -> tuple[int, int, int]:
+        """How many rows each part gets, `hopeful` being what can be exploited; they sum to the batch."""
         total = self.exploit + self.explore + self.anomalies
         exploit = round(query.batch * self.exploit / total)
-        strange = min(round(query.batch * anomalies / total), query.batch - exploit)
-        return exploit, query.batch - exploit - strange, strange
+        strange = min(round(query.batch * self.anomalies / total), query.batch - exploit)
+        explore = query.batch - exploit - strange
+        spare = max(exploit - hopeful, 0)
+        if query.features is None:
+            return exploit - spare, explore + strange + spare, 0
+        return exploit - spare, explore, strange + spare
 
     def _spread(self, query: Query, scores: NDArray[np.float64], count: int) -> Rows:
         """Rows of high score, unlike one another and unlike what was asked."""

@@ -1,0 +1,115 @@
+"""Diverse, cold start and seek do on a synthetic pool what they are for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pools import profiles, search
+
+from emberline.learn.strategies import Query, strategy
+from emberline.learn.strategies._features import Subspace, line_anomaly
+
+
+def test_diverse_avoids_near_duplicates() -> None:
+    """Five tight clumps of 40 uncertain rows: a batch of five takes one of each; entropy alone would not."""
+    random = np.random.default_rng(1)
+    clump = np.repeat(np.arange(5), 40)
+    probability = 0.5 - 0.01 * clump
+    query = Query(
+        objects=np.arange(200),
+        available=np.ones(200, dtype=bool),
+        batch=5,
+        rng=random,
+        probabilities=np.stack([1 - probability, probability], axis=1),
+        embeddings=lambda rows: 10 * np.eye(5)[clump[rows]] + random.normal(0, 0.01, (len(rows), 5)),
+    )
+    assert sorted(clump[strategy("diverse", {"shortlist": 40}).select(query)]) == [0, 1, 2, 3, 4]
+    assert set(clump[strategy("entropy").select(query)]) == {0}
+
+
+def test_diverse_keeps_away_from_what_was_asked() -> None:
+    clump = np.repeat([0, 1], 20)
+    query = Query(
+        objects=np.arange(40),
+        available=np.ones(40, dtype=bool),
+        batch=1,
+        rng=np.random.default_rng(1),
+        probabilities=np.full((40, 2), 0.5),
+        embeddings=clump[:, None].astype(float),
+        asked=np.array([3]),
+    )
+    assert clump[strategy("diverse", {"shortlist": 40}).select(query)].tolist() == [1]
+
+
+def test_a_line_is_an_anomaly_and_a_spike_is_not() -> None:
+    random = np.random.default_rng(2)
+    features = random.normal(0, 0.1, (300, 60)) + np.linspace(0, 1, 300)[:, None] * np.sin(np.arange(60) / 9)
+    features[7, 30:35] += 1.0
+    features[8, 30] += 3.0
+    scores = line_anomaly(features, Subspace.fit(features, 2), np.arange(300))
+    assert scores.argmax() == 7
+    assert scores[8] < 1.5 * np.delete(scores, 7).max()
+    assert np.isneginf(line_anomaly(features, Subspace.fit(features, 2), np.array([1]))[2])
+
+
+def test_cold_start_finds_rare_targets_before_there_is_a_model() -> None:
+    """At 0.5 % a random batch of 50 has a quarter of a target: six or more in four pools have a chance below 0.1 %."""
+    hits = 0
+    for seed in range(4):
+        values, truth = profiles(4000, 0.005, seed)
+        query = Query(
+            objects=np.arange(4000),
+            available=np.ones(4000, dtype=bool),
+            batch=50,
+            rng=np.random.default_rng(seed),
+            features=values,
+        )
+        hits += int(truth[strategy("cold_start").select(query)].sum())
+    assert hits >= 6
+
+
+@pytest.mark.parametrize("prevalence", [0.0025, 0.01])
+def test_seek_finds_more_than_entropy_and_random(prevalence: float) -> None:
+    found = dict.fromkeys(("seek", "entropy", "random"), 0)
+    for seed in (1, 2):
+        values, truth = profiles(4000, prevalence, seed)
+        for name in found:
+            found[name] += search(name, values, truth, seed=seed, rounds=3, batch=20)[-1]
+    assert found["seek"] > 1.3 * found["entropy"]
+    assert found["seek"] > 3 * found["random"]
+
+
+def test_seek_without_hope_looks_for_the_strange() -> None:
+    """A model that has seen no target gives its exploit share, too, to the 2 % of spectra that have a line."""
+    random = np.random.default_rng(3)
+    features, lines = random.normal(0, 0.1, (1500, 60)), np.arange(30)
+    for row in lines:
+        features[row, row : row + 6] += 1.0
+    query = Query(
+        objects=np.arange(1500),
+        available=np.ones(1500, dtype=bool),
+        batch=20,
+        rng=random,
+        probabilities=np.tile([1.0, 0.0], (1500, 1)),
+        targets=(1,),
+        embeddings=features,
+        features=features,
+    )
+    assert np.isin(strategy("seek").select(query), lines).sum() >= 12
+
+
+def test_seek_s_shares() -> None:
+    """Shares of a batch of 10: five most probable (three plainly), the rest uncertain."""
+    n = 400
+    probability = np.r_[np.full(100, 0.99), np.full(100, 0.5), np.full(200, 0.0)]
+    query = Query(
+        objects=np.arange(n),
+        available=np.ones(n, dtype=bool),
+        batch=10,
+        rng=np.random.default_rng(1),
+        probabilities=np.stack([1 - probability, probability], axis=1),
+        targets=(1,),
+        embeddings=np.random.default_rng(2).normal(size=(n, 3)),
+    )
+    rows = strategy("seek", {"exploit": 0.5, "explore": 0.5, "anomalies": 0.0}).select(query)
+    assert np.bincount(rows // 100, minlength=4).tolist() == [5, 5, 0, 0]
