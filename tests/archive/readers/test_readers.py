@@ -177,3 +177,12 @@ def test_every_file_of_the_pack_is_read_or_rightly_rejected(data: Path) -> None:
 
 def test_the_registry_is_what_the_package_exports() -> None:
     assert set(module.__all__) >= {"Reader", "Source", "detect", "find_sources", "open_source", "read", "readers"}
+
+
+def test_the_how_to_says_what_the_readers_state() -> None:
+    page = Path(__file__).parents[3] / "docs" / "howto" / "surveys.md"
+    text = page.read_text(encoding="utf-8").replace("\\", "")
+    for name, reader in readers().items():
+        assert f"| `{name}` | |" in text
+        for field, value in dataclasses.asdict(reader.states).items():  # type: ignore[attr-defined]
+            assert field == "survey" or f" | {value} |" in text, f"{name}: {field} is not in {page.name} as stated"
