@@ -41,41 +41,19 @@ _WIDTH = [3.0, 3.0, 3.5, 4.0, 4.0, 4.2, 4.5, 5.0, 5.8, 7.0, 8.3, 8.3, 6.8, 5.0, 
 _CORE = [0.05, 0.45, 0.60, 0.62, 0.62, 0.56, 0.50, 0.42, 0.38, 0.36, 0.36, 0.35, 0.30, 0.24, 0.17, 0.12, 0.09, 0.05]
 _SIGMA = [0.35, 0.40, 0.45, 0.50, 0.55, 0.65, 0.75, 0.8, 0.75, 0.65, 0.55, 0.52, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
 
+# Depth and width of Hα, Hβ, … H14 relative to those of Hα in A stars.
+_BALMER = (
+    (1.0, 1.0), (1.42, 1.05), (1.42, 1.05), (1.42, 1.0), (1.42, 0.92), (1.4, 0.85), (1.35, 0.75), (1.25, 0.68),
+    (1.12, 0.62), (1.05, 0.57), (0.95, 0.53), (0.88, 0.49),
+)  # fmt: skip
+
 
 def hydrogen_lines() -> list[tuple[float, float, float]]:
     """All lines simulated: vacuum Å, depth and width of the wings relative to those of Hα in A stars."""
-    balmer = {3: H_ALPHA, 4: H_BETA, 5: H_GAMMA, 6: H_DELTA}
-    depth = {
-        3: 1.0,
-        4: 1.42,
-        5: 1.42,
-        6: 1.42,
-        7: 1.42,
-        8: 1.4,
-        9: 1.35,
-        10: 1.25,
-        11: 1.12,
-        12: 1.0,
-        13: 0.85,
-        14: 0.7,
-    }
-    width = {
-        3: 1.0,
-        4: 1.05,
-        5: 1.05,
-        6: 1.0,
-        7: 0.92,
-        8: 0.85,
-        9: 0.75,
-        10: 0.65,
-        11: 0.57,
-        12: 0.5,
-        13: 0.43,
-        14: 0.37,
-    }
-    lines = [(balmer.get(n, _series(2, n)), depth[n], width[n]) for n in range(3, 15)]
-    lines += [(_series(2, n), 0.7 - 0.1 * (n - 14), 0.32 - 0.03 * (n - 15)) for n in range(15, 20)]
-    lines += [(_series(3, n), 0.55 - 0.045 * (n - 9), 1.15 - 0.08 * (n - 9)) for n in range(9, 19)]
+    named = {3: H_ALPHA, 4: H_BETA, 5: H_GAMMA, 6: H_DELTA}
+    lines = [(named.get(n, _series(2, n)), *shape) for n, shape in enumerate(_BALMER, start=3)]
+    lines += [(_series(2, n), 0.82 - 0.02 * (n - 15), 0.46 - 0.015 * (n - 15)) for n in range(15, 23)]
+    lines += [(_series(3, n), 0.6 - 0.04 * (n - 9), 1.2 - 0.07 * (n - 9)) for n in range(9, 20)]
     return lines
 
 

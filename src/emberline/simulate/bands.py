@@ -44,7 +44,7 @@ def band_strengths(teff: float, logg: float, feh: float) -> Float32:
     """
     metal = 10.0**feh
     pressure = 10.0 ** (0.3 * (logg - 4.6))
-    tio = 0.5 * max(0.0, (4150.0 - teff) / 600.0) ** 1.3 * metal**0.6
+    tio = 0.5 * max(0.0, (4080.0 - teff) / 600.0) ** 1.3 * metal**0.6
     vanadium = 0.5 * max(0.0, (3250.0 - teff) / 300.0) * metal**0.5
     hydride = 0.42 * math.exp(-0.5 * ((teff - 3500.0) / 500.0) ** 2) * metal**0.3 * pressure
     mgh = 0.35 * math.exp(-0.5 * ((teff - 4100.0) / 450.0) ** 2) * metal**0.5 * pressure

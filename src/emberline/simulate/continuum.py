@@ -23,16 +23,16 @@ def colour_temperature(teff: ArrayLike) -> Floats:
     is read off flux-calibrated public spectra by their published Teff and, beyond 11,000 K, off the slopes of model
     continua (Gray 2005, fig. 10.10), to about 10 %.
     """
-    nodes = [2500.0, 4000, 5000, 6000, 7000, 8000, 9500, 12000, 20000, 42000]
-    values = [2600.0, 4150, 5250, 6350, 7900, 10300, 13000, 16500, 24000, 42000]
-    return np.asarray(np.interp(teff, nodes, values))
+    nodes = [2500.0, 3300, 3700, 4000, 4300, 4900, 5500, 6000, 6500, 7000, 8000, 9500, 12000, 20000, 42000]
+    values = [2200.0, 2900, 3300, 3900, 4450, 5250, 6050, 6800, 7600, 8600, 10000, 12200, 15500, 24000, 42000]
+    return np.interp(np.asarray(teff, np.float64), nodes, values)
 
 
 def balmer_jump(teff: ArrayLike) -> Floats:
     """Height of the Balmer jump in dex for dwarfs (the run of Gray 2005, fig. 10.8; largest near 9000 K)."""
     nodes = [4500.0, 5500, 6500, 7500, 9000, 10500, 12000, 15000, 20000, 30000, 42000]
     values = [0.02, 0.08, 0.2, 0.36, 0.5, 0.44, 0.36, 0.26, 0.17, 0.08, 0.03]
-    return np.asarray(np.interp(teff, nodes, values))
+    return np.interp(np.asarray(teff, np.float64), nodes, values)
 
 
 def stellar_continuum(wavelength: ArrayLike, teff: ArrayLike, reference: float) -> Floats:
@@ -41,7 +41,7 @@ def stellar_continuum(wavelength: ArrayLike, teff: ArrayLike, reference: float) 
     temperature = np.asarray(teff, np.float64)[..., None]
     colour = colour_temperature(temperature)
     flux = planck(wave, colour) / planck(reference, colour)
-    below = 1.0 / (1.0 + np.exp((wave - 3690.0) / 8.0))
+    below = 1.0 / (1.0 + np.exp((wave - 3720.0) / 20.0))  # lines merge before the limit itself
     return np.asarray(flux * 10.0 ** (-balmer_jump(temperature) * below))
 
 

@@ -51,7 +51,7 @@ class Disks:
     @property
     def outer_velocity(self) -> Floats:
         """Projected Keplerian velocity at the outer edge: half of the peak separation (Huang 1972, ApJ 171, 549)."""
-        return np.asarray(self.orbital * np.sin(np.radians(self.inclination)) / np.sqrt(self.outer))
+        return np.asarray(self.orbital * np.sin(np.radians(self.inclination)) / np.sqrt(self.outer), np.float64)
 
 
 def velocity_axis(step: float, half: float = 3200.0) -> Floats:
@@ -114,7 +114,7 @@ def _histogram(disks: Disks, axis: Floats) -> Floats:
     size = n * axis.size
     total = np.bincount(index, (weight * (1.0 - part)).ravel(), size)
     total += np.bincount(index + 1, (weight * part).ravel(), size + 1)[:size]
-    return total.reshape(n, axis.size)
+    return np.asarray(total.reshape(n, axis.size), np.float64)
 
 
 def shell_depth(disks: Disks, axis: Floats, instrument: float, depth: Floats) -> Floats:
@@ -122,8 +122,8 @@ def shell_depth(disks: Disks, axis: Floats, instrument: float, depth: Floats) ->
 
     Gas at radius R crosses the stellar face with line-of-sight velocities up to ± v(R) / R, so far gas makes a narrow
     core and near gas a broad base (Hanuschik 1995, A&A 295, 423: the central quasi-emission and shell profiles).
-    Optical depth falls as R to the power -slope / 2; lines of sight above the disk's edge (half opening about 10°) see
-    nothing.
+    Optical depth falls as R to the power -slope / 2; lines of sight above the disk's edge (half opening
+    about 10°, fuzzy by 1°) see nothing.
 
     Parameters
     ----------
@@ -135,6 +135,6 @@ def shell_depth(disks: Disks, axis: Floats, instrument: float, depth: Floats) ->
     sigma = np.sqrt((0.5 * width) ** 2 + disks.turbulence[:, None] ** 2 + instrument**2)
     share = radius ** (-0.5 * disks.slope[:, None]) * (disks.turbulence[:, None] / sigma)
     share /= (radius ** (-0.5 * disks.slope[:, None])).sum(axis=1, keepdims=True)
-    seen = np.exp(-0.5 * ((90.0 - disks.inclination) / 9.0) ** 2) * depth
+    seen = depth / (1.0 + np.exp((80.0 - disks.inclination) / 1.0))
     profile = np.einsum("nr,nrv->nv", share, np.exp(-0.5 * (axis / sigma[:, :, None]) ** 2))
     return np.asarray(seen[:, None] * profile)

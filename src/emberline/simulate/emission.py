@@ -132,15 +132,16 @@ def disk_light(
     n = len(disks)
     emission, passed = np.zeros((n, wavelength.size)), np.ones((n, wavelength.size))
     axis = velocity_axis(min(10.0, instrument / 3.0))
+    seen = np.flatnonzero(disks.inclination > 65.0)
     lines = [line for line in DISK_LINES if wavelength[0] / 1.015 < line[0] < wavelength[-1] * 1.015]
     for centre, ratio, scale in lines:
         inner = dataclasses.replace(disks, outer=np.maximum(disks.outer / scale**2, 2.0))
         profile = emission_profile(inner, axis, instrument)
         add_profiles(emission, wavelength, centre, velocity, axis, profile, width * ratio * SPEED_OF_LIGHT / centre)
-        hidden = np.zeros_like(emission)
-        depth = shell * (1.0 if ratio > 0.03 else 0.3)
-        add_profiles(
-            hidden, wavelength, centre, velocity, axis, shell_depth(inner, axis, instrument, depth), np.ones(n)
-        )
-        passed *= 1.0 - hidden
+        if seen.size:
+            depth = shell[seen] * (1.0 if ratio > 0.03 else 0.3)
+            hidden = np.zeros((seen.size, wavelength.size))
+            veil = shell_depth(inner.take(seen), axis, instrument, depth)
+            add_profiles(hidden, wavelength, centre, velocity[seen], axis, veil, np.ones(seen.size))
+            passed[seen] *= 1.0 - hidden
     return emission, passed

@@ -48,10 +48,10 @@ def galaxy_flux(window: Window, redshift: Floats, extra: Floats, instrument: flo
     place = margin + window.work[0] + np.arange(window.work[1])[None, :] - shift[:, None]
     stars = share[:, None] * young[place] + (1.0 - share[:, None]) * old[place]
     wavelength = window.work_wavelength
-    alpha = 25.0 * share**2 * np.exp(0.5 * extra[:, 1])
+    alpha = 18.0 * share**2 * np.exp(0.5 * extra[:, 1])
     ratios = 0.4 * np.exp(0.3 * extra[:, 2])
     widths = nebular_widths(alpha, ratios, 0.8 * ratios, 1.0 / ratios, np.full_like(ratios, 1.35))
-    velocity = SPEED_OF_LIGHT * shift * step
-    sigma = np.full_like(velocity, np.hypot(instrument, 100.0))
+    velocity = np.asarray(SPEED_OF_LIGHT * step * shift, np.float64)
+    sigma = np.full(velocity.size, np.hypot(instrument, 100.0), np.float64)
     gas = narrow_lines(wavelength, NEBULAR_LINES, widths * (1.0 + redshift[:, None]), velocity, sigma)
     return np.asarray(stars + gas)

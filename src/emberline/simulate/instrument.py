@@ -84,7 +84,7 @@ def observe(
 
 def transmission(window: Window, factors: Float32) -> Float32:
     """What dust, air and wrong calibration leave of the light: the exponential of a linear combination; (n, pixels)."""
-    return np.exp(factors @ _basis(window.preset.name, window.first, window.n)[0])
+    return np.asarray(np.exp(factors @ _basis(window.preset.name, window.first, window.n)[0]), np.float32)
 
 
 @functools.lru_cache(maxsize=8)
@@ -129,7 +129,7 @@ def _draw(config: Survey, index: int, population: Population) -> _Circumstances:
         factors[:, 1:3] = defects * preset.telluric * normal[:, :2] * np.array([1.0, 0.7])
     else:
         factors[:, 1], factors[:, 2] = preset.telluric * (1.0 + 0.2 * np.abs(normal[:, 0])), preset.telluric * vapour
-    slopes = np.array([0.10, 0.04]) if preset.arms else np.array([0.06, 0.03])
+    slopes = np.array([0.10, 0.04]) if preset.arms else np.array([0.02, 0.012])
     bad = np.where(rng.random(n) < 0.05, 3.0, 1.0)[:, None]
     factors[:, 3:5] = defects * bad * slopes * normal[:, 2:4]
     joint = np.where(rng.random(n) < 0.15, 3.0, 1.0)[:, None]
@@ -143,7 +143,7 @@ def _draw(config: Survey, index: int, population: Population) -> _Circumstances:
     )
     trust = np.exp(0.05 * min(1.0, defects) * rng.standard_normal(n))
     factors = factors[:size]
-    factors[:, 0] = population.reddening
+    factors[:, 0] = 0.0 if preset.rectified else population.reddening
     return _Circumstances(
         factors.astype(np.float32),
         (defects * chosen[:size]).astype(np.float32),

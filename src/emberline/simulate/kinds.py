@@ -15,9 +15,9 @@ KINDS = ("absorption", "emission", "double-peak", "shell")
 def kind_of(velocity: Floats, profile: Floats, photosphere: Floats) -> str:
     """The visible kind of one noise-free profile.
 
-    ``absorption``: the emission adds less than 4 % of the continuum. ``shell``: a core that is deeper than the star's own
-    line and than the continuum lies between emission peaks. ``double-peak``: two peaks whose valley is lower than the
-    lesser one by 5 % of its height above the star. ``emission``: all others.
+    ``absorption``: the emission adds less than 8 % of the continuum. ``shell``: a core that is deeper than the star's
+    own line and than the continuum lies between emission peaks. ``double-peak``: two peaks whose valley is lower than
+    the lesser one by 5 % of its height above the star. ``emission``: all others.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def kind_of(velocity: Floats, profile: Floats, photosphere: Floats) -> str:
     excess = profile - photosphere
     near = np.abs(velocity) < 700.0
     profile, photosphere, excess = profile[near], photosphere[near], excess[near]
-    if excess.max() < 0.04:
+    if excess.max() < 0.08:
         return "absorption"
     inner = (profile[1:-1] > profile[:-2]) & (profile[1:-1] >= profile[2:]) & (excess[1:-1] > 0.3 * excess.max())
     peaks = np.flatnonzero(inner) + 1

@@ -26,6 +26,8 @@ _ONDREJOV_STARS = (
     (3800.0, 5200.0, 2.2, 0.50, 0.12), (5200.0, 7400.0, 4.0, 0.40, 0.18), (7400.0, 10500.0, 3.8, 0.30, 0.35),
     (10500.0, 30000.0, 3.6, 0.40, 0.35),
 )  # fmt: skip
+_CLEAR = 0.85
+"""Share of the ambiguous profiles that are made clear ones; the rest stay hard."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,12 +145,16 @@ def _disks(rng: np.random.Generator, teff: Floats, n: int) -> tuple[dict[str, Fl
         "outer": outer,
         "slope": rng.uniform(1.6, 2.4, n),
         "thickness": rng.random(n),
-        "asymmetry": np.where(rng.random(n) < 0.3, rng.uniform(-0.6, 0.6, n), 0.06 * rng.standard_normal(n)),
-        "turbulence": rng.uniform(12.0, 30.0, n),
+        "asymmetry": np.where(rng.random(n) < 0.2, rng.uniform(-0.45, 0.45, n), 0.06 * rng.standard_normal(n)),
+        "turbulence": rng.uniform(18.0, 95.0, n),
         "electrons": rng.uniform(0.1, 0.4, n),
         "electron_width": rng.uniform(300.0, 600.0, n),
     }
-    return disk, width * (0.35 + 0.65 * tilted), rng.uniform(0.6, 0.97, n)
+    # Half-parted peaks are nobody's clear case: most disks at the border get more or less local broadening.
+    parted = Disks(**disk).outer_velocity / np.hypot(disk["turbulence"], 10.0)
+    border = (parted > 1.15) & (parted < 1.9) & (rng.random(n) < _CLEAR)
+    disk["turbulence"] = disk["turbulence"] * np.where(border, np.where(parted < 1.5, 1.55, 0.6), 1.0)
+    return disk, np.maximum(width * (0.35 + 0.65 * tilted), 2.5), rng.uniform(0.6, 0.97, n)
 
 
 def _nebulae(rng: np.random.Generator, n: int) -> Floats:

@@ -56,6 +56,7 @@ class Preset:
     cosmics: float
     dead: float
     arms: bool
+    rectified: bool
     medium: Literal["vacuum", "air"] = "vacuum"
 
     @functools.cached_property
@@ -147,7 +148,7 @@ PRESETS: dict[PresetName, Preset] = {
         work_step=69.0,
         kernel=32,
         reference=6200.0,
-        snr_median=60.0,
+        snr_median=74.0,
         snr_scatter=0.95,
         prevalence=0.005,
         repeats=0.1,
@@ -156,6 +157,7 @@ PRESETS: dict[PresetName, Preset] = {
         cosmics=0.5,
         dead=0.4,
         arms=True,
+        rectified=False,
     ),
     "ondrejov": Preset(
         name="ondrejov",
@@ -168,7 +170,7 @@ PRESETS: dict[PresetName, Preset] = {
         work_step=8.0,
         kernel=128,
         reference=6500.0,
-        snr_median=130.0,
+        snr_median=170.0,
         snr_scatter=0.6,
         prevalence=0.55,
         repeats=0.85,
@@ -177,6 +179,7 @@ PRESETS: dict[PresetName, Preset] = {
         cosmics=0.3,
         dead=0.05,
         arms=False,
+        rectified=True,
         medium="air",
     ),
 }

@@ -19,7 +19,11 @@ _LINES = np.array(
         (5877.4, 4.9, 23.5), (6564.9, 194.5, 47.4), (6585.6, 2.0, 3.0), (6718.9, 1.7, 2.1), (6733.7, 1.5, 2.5),
     ]
 )  # fmt: skip
-_IRON = np.array([(2080.0, 10.0, 45.0), (2350.0, 40.0, 90.0), (2500.0, 35.0, 80.0), (3200.0, 25.0, 120.0), (4570.0, 20.0, 55.0), (5270.0, 21.0, 65.0)])  # fmt: skip
+# Blends of Fe II: centre, equivalent width, sigma; by eye from the composite of the same paper.
+_IRON = np.array(
+    [(2080.0, 10.0, 45.0), (2350.0, 40.0, 90.0), (2500.0, 35.0, 80.0), (3200.0, 25.0, 120.0), (4570.0, 20.0, 55.0),
+     (5270.0, 21.0, 65.0)]
+)  # fmt: skip
 
 
 def quasar_flux(wavelength: Floats, redshift: Floats, extra: Floats, reference: float) -> Floats:

@@ -86,6 +86,8 @@ def render(window: Window, population: Population) -> Float32:
     rows = population.rows("galaxy")
     if rows.size:
         flux[rows] = galaxy_flux(window, population.redshift[rows], population.extra[rows], sigma)
+    if preset.rectified:
+        flux[stellar] /= stellar_continuum(wavelength, population.teff[stellar], preset.reference)
     return to_pixels(window, flux)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from emberline.simulate.balmer import H_ALPHA
 from emberline.simulate.config import Survey
 from emberline.simulate.continuum import stellar_continuum
+from emberline.simulate.hosts import HostSample, choose_hosts, host_spectra
 from emberline.simulate.instrument import observe
 from emberline.simulate.kinds import kind_of
 from emberline.simulate.population import CLASSES, Population, draw
@@ -43,20 +44,44 @@ class SimulatedFeatures:
     truth: Truth
 
 
-def survey(config: Survey) -> Iterator[SimulatedBlock]:
+def survey(config: Survey, *, hosts: HostSample | None = None) -> Iterator[SimulatedBlock]:
     """All blocks in order. For several workers call `make_block` with the numbers 0 to ``config.blocks - 1``."""
     for index in range(config.blocks):
-        yield make_block(config, index)
+        yield make_block(config, index, hosts=hosts)
 
 
-def make_block(config: Survey, index: int) -> SimulatedBlock:
+def make_block(config: Survey, index: int, *, hosts: HostSample | None = None) -> SimulatedBlock:
     """Block `index` of the survey: whole spectra.
 
     Depends on ``config.seed``, the rates and `index` only, so blocks may be made by any worker in any order.
+
+    Parameters
+    ----------
+    config : Survey
+    index : int
+        0 to ``config.blocks - 1``.
+    hosts : HostSample, optional
+        Real spectra: the emission goes onto them, and nothing else is simulated.
     """
     population = draw(config, index)
-    window = Window.whole(config.instrument)
-    return SimulatedBlock(_spectra(config, index, population, window), truth_table(config, index, population))
+    if hosts is not None:
+        return _on_hosts(config, index, population, hosts)
+    block = _spectra(config, index, population, Window.whole(config.instrument))
+    return SimulatedBlock(block, truth_table(config, index, population))
+
+
+def _on_hosts(config: Survey, index: int, population: Population, hosts: HostSample) -> SimulatedBlock:
+    real, chosen = choose_hosts(config, index, population, hosts)
+    names = _identifiers(config, index, np.arange(chosen.size), "host")
+    meta = [dataclasses.replace(hosts.meta[i], identifier=name) for i, name in zip(chosen, names, strict=True)]
+    truth = truth_table(config, index, real)
+    truth["identifier"] = np.array(names)
+    truth["object"] = np.array([hosts.meta[i].identifier for i in chosen])
+    for unknown in ("logg", "feh", "vsini", "reddening"):
+        truth[unknown] = np.full(chosen.size, np.nan)
+    if hosts.teff is None:
+        truth["teff"] = np.full(chosen.size, np.nan)
+    return SimulatedBlock(host_spectra(real, hosts, chosen, meta), truth)
 
 
 def feature_block(config: Survey, index: int, recipe: Recipe) -> SimulatedFeatures:
@@ -89,43 +114,43 @@ def _spectra(config: Survey, index: int, population: Population, window: Window)
     return SpectrumBlock(window.grid, flux, ivar, mask, _metadata(config, index, population))
 
 
-def _identifiers(config: Survey, index: int, rows: NDArray[np.int64]) -> list[str]:
-    return [f"sim-{config.preset}-{config.seed}-{index * config.block + int(row):08d}" for row in rows]
+def _identifiers(config: Survey, index: int, rows: NDArray[np.int64], what: str = "") -> list[str]:
+    first = index * config.block
+    return [f"sim-{what or config.preset}-{config.seed}-{first + int(row):08d}" for row in rows]
 
 
 def _metadata(config: Survey, index: int, population: Population) -> list[Metadata]:
+    """Catalogue columns as a pipeline would fill them; the pipeline sees no emission."""
+    rows = np.arange(population.kind.size)
+    names = _identifiers(config, index, rows)
+    objects = _identifiers(config, index, population.object, f"object-{config.preset}")
+    pipeline = {"quasar": "QSO", "galaxy": "GALAXY", "junk": "Unknown"}
+    classes = [pipeline.get(CLASSES[kind], "STAR") for kind in population.kind]
+    velocity = population.velocity / SPEED_OF_LIGHT
     preset = config.instrument
-    n = population.kind.size
-    names = _identifiers(config, index, np.arange(n))
-    objects = _identifiers(config, index, population.object)
-    redshift = np.where(
-        np.isin(population.kind, [CLASSES.index("quasar"), CLASSES.index("galaxy")]),
-        population.redshift,
-        population.velocity / SPEED_OF_LIGHT,
-    )
-    known = {"quasar": ("QSO", ""), "galaxy": ("GALAXY", ""), "junk": ("Unknown", "")}
-    out = []
-    for i in range(n):
-        kind = CLASSES[population.kind[i]]
-        out.append(
-            Metadata(
-                identifier=names[i],
-                survey=preset.survey,
-                name=objects[i].replace("sim-", "object-"),
-                ra=float(population.ra[i]),
-                dec=float(population.dec[i]),
-                mjd=float(population.mjd[i]),
-                exposure=1800.0,
-                snr=float(population.snr[i]) if kind != "junk" else 1.0,
-                survey_class=known.get(kind, ("STAR", ""))[0],
-                survey_subclass="" if kind in known else _letter(float(population.teff[i])),
-                redshift=float(redshift[i]) if kind != "junk" else float("nan"),
-                medium=preset.medium,
-                velocity_frame="heliocentric",
-                resolving_power=preset.resolving_power,
-            )
+    return [
+        Metadata(
+            identifier=names[i],
+            survey=preset.survey,
+            name=objects[i],
+            ra=float(population.ra[i]),
+            dec=float(population.dec[i]),
+            mjd=float(population.mjd[i]),
+            exposure=1800.0,
+            snr=1.0 if classes[i] == "Unknown" else float(population.snr[i]),
+            survey_class=classes[i],
+            survey_subclass=_letter(float(population.teff[i])) if classes[i] == "STAR" else "",
+            redshift=_catalogue_redshift(classes[i], float(velocity[i]), float(population.redshift[i])),
+            medium=preset.medium,
+            velocity_frame="heliocentric",
+            resolving_power=preset.resolving_power,
         )
-    return out
+        for i in rows
+    ]
+
+
+def _catalogue_redshift(survey_class: str, star: float, distant: float) -> float:
+    return {"STAR": star, "Unknown": float("nan")}.get(survey_class, distant)
 
 
 def _letter(teff: float) -> str:
@@ -140,10 +165,11 @@ def _letter(teff: float) -> str:
 def truth_table(config: Survey, index: int, population: Population) -> Truth:
     """The truth by column.
 
-    ``identifier``; ``object`` (the identifier of its first spectrum); ``class`` (see `CLASSES`); ``kind`` (the Hα profile of
-    a star as seen at R = 13,000, else empty); ``label`` (what an oracle would answer: the kind for the preset
-    ``ondrejov``, else the class, with ``bad`` for junk); ``target``; and the physics: ``teff``, ``logg``, ``feh``, ``vsini``,
-    ``velocity`` (km/s), ``redshift``, ``reddening`` (E(B-V)), ``inclination``, ``emission_width`` (Å, Hα), ``snr``.
+    ``identifier``; ``object`` (the identifier of its first spectrum); ``class`` (see `CLASSES`); ``kind`` (the Hα
+    profile of a star as seen at R = 13,000, else empty); ``label`` (what an oracle would answer: the kind for the preset
+    ``ondrejov``, else the class, with ``bad`` for junk); ``target``; and the physics: ``teff``, ``logg``, ``feh``,
+    ``vsini``, ``velocity`` (km/s), ``redshift``, ``reddening`` (E(B-V)), ``inclination`` (degrees), ``emission_width``
+    (equivalent width of the emission in Hα, Å), ``snr``. What does not apply is NaN, or 0 for the emission.
     """
     rows = np.arange(population.kind.size)
     kinds = _visible_kinds(population)

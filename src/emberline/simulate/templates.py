@@ -25,10 +25,10 @@ Floats = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 
 _TEFF = np.array(
-    [2800, 3000, 3200, 3400, 3600, 3800, 4000, 4250, 4500, 4750, 5000, 5250, 5500, 5750, 6000, 6300, 6600, 7000, 7500]
-    + [8000, 8500, 9000, 9500, 10000, 11000, 12000, 13500, 15000, 17000, 20000, 23000, 26000, 30000, 35000, 42000],
+    [2800, 3000, 3200, 3400, 3600, 3800, 4000, 4250, 4500, 4750, 5000, 5250, 5500, 5750, 6000, 6300, 6600, 7000, 7500,
+     8000, 8500, 9000, 9500, 10000, 11000, 12000, 13500, 15000, 17000, 20000, 23000, 26000, 30000, 35000, 42000],
     dtype=np.float64,
-)
+)  # fmt: skip
 _LOGG = np.array([1.0, 2.5, 3.5, 4.2, 5.0])
 _FEH = np.array([-2.0, -1.0, -0.5, 0.0, 0.5])
 _BROADENING = 6.0
@@ -107,7 +107,7 @@ def _computed(name: PresetName, first: int, n: int, temperatures: tuple[int, ...
     kernel = _gaussian(sigma)
     margin = kernel.size // 2
     points = (n - 1) * fine + 1 + 2 * margin
-    log = start + (step / fine) * (np.arange(points) + first * fine - margin)
+    log: Floats = start + (step / fine) * (np.arange(points) + first * fine - margin)
     wavelength = np.exp(log)
     profiles, lines = _profiles(log)
     bands = band_shapes(wavelength)
