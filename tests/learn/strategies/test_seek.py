@@ -95,7 +95,7 @@ def test_seek_without_hope_looks_for_the_strange() -> None:
         embeddings=features,
         features=features,
     )
-    assert np.isin(strategy("seek").select(query), lines).sum() >= 12
+    assert np.isin(strategy("seek", {"components": 1}).select(query), lines).sum() >= 12
 
 
 def test_seek_s_shares() -> None:
