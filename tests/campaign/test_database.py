@@ -75,15 +75,14 @@ def test_a_label_is_on_disk_when_the_call_returns(database: Database) -> None:
     assert (label.answer, label.who, label.details) == ("émission ★", "Žofie", {"seconds": 2.5})
 
 
-def test_rounds_steps_and_strata_are_kept(database: Database) -> None:
+def test_rounds_and_steps_are_kept(database: Database) -> None:
     database.finish_step(0, "train", 1.5)
     database.finish_step(0, "train", 2.5)
     database.start_round(1, batch=0, control=1)
-    database.ask([Question(1, 0, "s9", "control", "control", 2)], {0: 10, 1: 5, 2: 85})
+    database.ask([Question(1, 0, "s9", "control", "control", 2)])
     database.finish_round(0, {"purity": None})
     again = Database(database.path)
     assert again.steps(0) == {"train": 2.5}
-    assert again.strata(1) == {0: 10, 1: 5, 2: 85}
     assert again.questions(1) == [Question(1, 0, "s9", "control", "control", 2)]
     assert [row["summary"] for row in again.rounds()] == [{"purity": None}, None]
 

@@ -37,7 +37,8 @@ def test_a_path_that_fits_two_files_names_none(tmp_path: Path) -> None:
 
 def test_templates_and_patterns_give_the_classes(tmp_path: Path) -> None:
     config = OracleConfig(
-        label="{label}/{kind}", classes={"emission/nebular": "nebular", "emission/stellar*": "stellar", "none/*": "none"}
+        label="{label}/{kind}",
+        classes={"emission/nebular": "nebular", "emission/stellar*": "stellar", "none/*": "none"},
     )
     rows = [
         {"label": "emission", "kind": "stellar (M dwarf)"},
@@ -71,5 +72,5 @@ def test_a_function_that_answers_nonsense_is_caught() -> None:
     assert ask(lambda names: ["none", None], ["a", "b"], ANSWERS) == ["none", None]
     with pytest.raises(CampaignError, match="another number"):
         ask(lambda names: ["none"], ["a", "b"], ANSWERS)
-    with pytest.raises(CampaignError, match="b: .*'maybe'"):
+    with pytest.raises(CampaignError, match=r"b: .*'maybe'"):
         ask(lambda names: ["none", "maybe"], ["a", "b"], ANSWERS)

@@ -7,12 +7,12 @@ import dataclasses
 import functools
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from emberline._version import __version__
 from emberline.campaign.config import CampaignConfig
@@ -168,7 +168,13 @@ class Campaign:
         if current is None:
             return []
         answered = {label.identifier for label in self.labels()}
-        return [q for q in self.database.questions(current["number"]) if q.identifier not in answered]
+        waiting = self._by_identifier(self.database.questions(current["number"]))
+        return [question for name, question in waiting.items() if name not in answered]
+
+    @staticmethod
+    def _by_identifier(questions: list[Question]) -> dict[str, Question]:
+        """One question a spectrum; a control question comes before a query, so that its answer is not learnt from."""
+        return {q.identifier: q for q in sorted(questions, key=lambda q: q.purpose == "control")}
 
     def label(self, answers: Mapping[str, str], *, who: str, details: dict[str, Any] | None = None) -> list[int]:
         """Store decisions (identifier → class, ``not sure`` or ``bad``) on spectra that have been asked about.
@@ -185,7 +191,7 @@ class Campaign:
         CampaignError
             An answer is not allowed, or the spectrum was never asked about.
         """
-        asked = {q.identifier: q for q in self.database.questions()}
+        asked = self._by_identifier(self.database.questions())
         for identifier, answer in answers.items():
             if answer not in self.config.answers:
                 allowed = ", ".join(self.config.answers)
@@ -350,6 +356,6 @@ class Campaign:
         """Calibrated class probabilities of the pool, shape (spectra, classes), of the latest round or of `number`."""
         return load_probabilities(self, number)
 
-    def identifiers(self, rows: Sequence[int]) -> list[str]:
+    def identifiers(self, rows: ArrayLike) -> list[str]:
         """The identifiers of some rows of the pool."""
         return [str(name) for name in self.pool.identifiers[np.asarray(rows, dtype=np.int64)]]

@@ -30,9 +30,6 @@ CREATE TABLE questions (
     round INTEGER NOT NULL REFERENCES rounds, rank INTEGER NOT NULL, identifier TEXT NOT NULL,
     purpose TEXT NOT NULL CHECK (purpose IN ('query', 'control')), reason TEXT NOT NULL,
     stratum INTEGER, PRIMARY KEY (round, purpose, rank), UNIQUE (round, purpose, identifier));
-CREATE TABLE strata (
-    round INTEGER NOT NULL REFERENCES rounds, stratum INTEGER NOT NULL, size INTEGER NOT NULL,
-    PRIMARY KEY (round, stratum));
 CREATE TABLE events (
     id INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, who TEXT NOT NULL,
     kind TEXT NOT NULL CHECK (kind IN ('label', 'undo')), identifier TEXT NOT NULL, class TEXT,
@@ -231,17 +228,14 @@ class Database:
 
     # Questions --------------------------------------------------------------------------------------------------
 
-    def ask(self, questions: Sequence[Question], strata_sizes: dict[int, int] | None = None) -> None:
-        """Store a round's questions, and the sizes of the strata from which its control questions were drawn."""
+    def ask(self, questions: Sequence[Question]) -> None:
+        """Store a round's questions."""
         with self._transaction() as connection:
             for q in questions:
                 connection.execute(
                     "INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?)",
                     (q.round, q.rank, q.identifier, q.purpose, q.reason, q.stratum),
                 )
-            for stratum, size in (strata_sizes or {}).items():
-                number = questions[0].round
-                connection.execute("INSERT INTO strata VALUES (?, ?, ?)", (number, stratum, size))
 
     def questions(self, number: int | None = None) -> list[Question]:
         """The questions of one round, or of all."""
@@ -249,8 +243,3 @@ class Database:
             "SELECT * FROM questions WHERE ?1 IS NULL OR round = ?1 ORDER BY round, purpose DESC, rank", (number,)
         )
         return [Question(r["round"], r["rank"], r["identifier"], r["purpose"], r["reason"], r["stratum"]) for r in rows]
-
-    def strata(self, number: int) -> dict[int, int]:
-        """Stratum → number of spectra, for the control sample that a round drew."""
-        rows = self._connection.execute("SELECT * FROM strata WHERE round = ? ORDER BY stratum", (number,))
-        return {row["stratum"]: row["size"] for row in rows}

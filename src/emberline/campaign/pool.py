@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,6 +46,13 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.identifiers)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Changes when the pool does: other spectra, another order, or others flagged."""
+        digest = hashlib.sha256("\n".join(self.identifiers.tolist()).encode())
+        digest.update(np.packbits(self.usable).tobytes())
+        return digest.hexdigest()[:16]
 
     def rows(self, identifiers: Sequence[str]) -> NDArray[np.int64]:
         """Where spectra stand in the pool.

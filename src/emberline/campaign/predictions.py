@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from emberline.campaign.pool import Pool
 from emberline.errors import CampaignError
 from emberline.learn import Model
-from emberline.provenance import hash_of
 
 if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
 
 __all__ = [
-    "fingerprint",
     "latest_model",
     "load_probabilities",
     "model_file",
@@ -61,11 +58,6 @@ def model_of_round(campaign: Campaign, number: int) -> Model | None:
     return model
 
 
-def fingerprint(pool: Pool) -> str:
-    """Changes when the pool does."""
-    return hash_of([len(pool), hash_of(pool.identifiers.tolist()), int(pool.usable.sum())])
-
-
 def load_probabilities(campaign: Campaign, number: int | None = None) -> NDArray[np.float32]:
     """Class probabilities of the pool in the latest round that has them, or in round `number`.
 
@@ -81,13 +73,14 @@ def load_probabilities(campaign: Campaign, number: int | None = None) -> NDArray
     file = folder / "probabilities.npy"
     if not file.is_file():
         raise CampaignError("no network has read the pool yet", where=str(campaign.path), action="Run a round first.")
-    if (folder / "pool.txt").read_text(encoding="utf-8") != fingerprint(campaign.pool):
+    if (folder / "pool.txt").read_text(encoding="utf-8") != campaign.pool.fingerprint:
         raise CampaignError(
             "the pool has changed since this round was predicted",
             where=str(folder),
             action="Run another round to read the new spectra.",
         )
-    return np.load(file, mmap_mode="r")
+    probabilities: NDArray[np.float32] = np.load(file, mmap_mode="r")
+    return probabilities
 
 
 def target_probability(campaign: Campaign, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:

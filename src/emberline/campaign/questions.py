@@ -8,80 +8,85 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emberline.campaign.control import save_draw
 from emberline.campaign.database import Question
 from emberline.campaign.pool import Pool
 from emberline.campaign.predictions import load_probabilities, model_of_round, stream, target_probability
 from emberline.learn import Model
-from emberline.learn.control import ControlDraw, draw_control
+from emberline.learn.control import ask, draw_control
 from emberline.learn.strategies import Query, Rows, strategy
 from emberline.progress import Progress
 
 if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
 
-__all__ = ["ask_round", "asked_rows"]
+__all__ = ["MET", "ask_round", "known_rows"]
+
+MET = "control spectrum met by the strategy"
 
 _PASSES = 20
 
 
 def ask_round(campaign: Campaign, current: dict[str, Any], progress: Progress) -> None:
+    """Draw the control sample, choose what to query, and store both as the round's questions."""
     number, batch, control = (int(current[key]) for key in ("number", "batch", "control"))
     if campaign.database.questions(number):
         return
+    progress("query", 0, batch + control)
     model = model_of_round(campaign, number)
     probabilities = None if model is None else np.asarray(load_probabilities(campaign, number))
-    available = campaign.pool.usable.copy()
-    available[asked_rows(campaign)] = False
     questions: list[Question] = []
-    sizes: dict[int, int] = {}
-    if control and available.any():
-        drawn = _draw_control(campaign, number, control, probabilities, available)
-        available[drawn.rows] = False
-        names = campaign.identifiers(drawn.rows)
-        questions += [
-            Question(number, rank, name, "control", "control", int(stratum))
-            for rank, (name, stratum) in enumerate(zip(names, drawn.stratum, strict=True))
-        ]
-        sizes = {stratum: int(size) for stratum, size in enumerate(drawn.sizes)}
-    if batch and available.any():
-        rows, reasons = _select(campaign, number, batch, model, probabilities, available)
-        questions += [
-            Question(number, rank, name, "query", reason)
-            for rank, (name, reason) in enumerate(zip(campaign.identifiers(rows), reasons, strict=True))
-        ]
+    if control:
+        questions += _control_questions(campaign, number, control, probabilities)
+    if batch:
+        hidden = {q.identifier for q in [*campaign.database.questions(), *questions] if q.purpose == "control"}
+        questions += _queries(campaign, number, batch, model, probabilities, hidden)
     if questions:
-        campaign.database.ask(questions, sizes)
+        campaign.database.ask(questions)
     progress("query", len(questions), len(questions))
 
 
-def asked_rows(campaign: Campaign) -> NDArray[np.int64]:
-    """Rows that were asked about before, or that the campaign started from."""
-    names = {q.identifier for q in campaign.database.questions()} | set(campaign.start.identifiers.tolist())
+def known_rows(campaign: Campaign) -> Rows:
+    """Rows that a strategy chose before, or that the campaign started from."""
+    names = {q.identifier for q in campaign.database.questions() if q.purpose == "query"}
+    names |= set(campaign.start.identifiers.tolist())
     return np.flatnonzero(np.isin(campaign.pool.identifiers, np.array(sorted(names), np.str_)))
 
 
-def _draw_control(
-    campaign: Campaign,
-    number: int,
-    size: int,
-    probabilities: NDArray[np.float32] | None,
-    available: NDArray[np.bool_],
-) -> ControlDraw:
+def _available(campaign: Campaign) -> NDArray[np.bool_]:
+    available = campaign.pool.usable.copy()
+    available[known_rows(campaign)] = False
+    return available
+
+
+def _control_questions(
+    campaign: Campaign, number: int, size: int, probabilities: NDArray[np.float32] | None
+) -> list[Question]:
+    """Draw a control sample; spectra of it that an earlier sample asked about are not asked about again."""
     score = np.zeros(len(campaign.pool), np.float32)
     if probabilities is not None:
         score = target_probability(campaign, probabilities)
-    return draw_control(score, available, size, rng=stream(campaign, number, "control"))
+    threshold = campaign.config.candidates.threshold
+    draw = draw_control(score, _available(campaign), size, rng=stream(campaign, number, "control"), threshold=threshold)
+    save_draw(campaign, number, draw)
+    return [
+        Question(number, rank, name, "control", "control", int(stratum))
+        for rank, (name, stratum) in enumerate(zip(campaign.identifiers(draw.rows), draw.stratum, strict=True))
+    ]
 
 
-def _select(
+def _queries(
     campaign: Campaign,
     number: int,
     batch: int,
     model: Model | None,
     probabilities: NDArray[np.float32] | None,
-    available: NDArray[np.bool_],
-) -> tuple[NDArray[np.int64], list[str]]:
-    """The rows to ask about, and why each was chosen."""
+    hidden: set[str],
+) -> list[Question]:
+    """What the strategy chooses, not knowing which spectra are control spectra.
+
+    A control spectrum that it chooses is noted as a query too, but keeps its control answer and is not learnt from.
+    """
     pool, config = campaign.pool, campaign.config
     name = config.query.cold_start if model is None else config.query.strategy
     query = Query(
@@ -90,14 +95,20 @@ def _select(
         embeddings=None if model is None else lambda rows: model.embed(_values(pool, rows)),
         stochastic=None if model is None else _passes(campaign, number, model),
         objects=pool.objects,
-        available=available,
-        asked=asked_rows(campaign),
+        available=_available(campaign),
+        asked=known_rows(campaign),
         batch=batch,
         targets=config.target_indices,
         rng=stream(campaign, number, "query"),
     )
-    rows = strategy(name, {} if model is None else config.query.parameters).select(query)
-    return rows, [name] * len(rows)
+    control = np.flatnonzero(np.isin(pool.identifiers, np.array(sorted(hidden), np.str_)))
+    new, passed = ask(strategy(name, {} if model is None else config.query.parameters), query, control)
+    chosen = [(name, row) for row in new] + [(MET, row) for row in passed]
+    names = campaign.identifiers([row for _, row in chosen])
+    return [
+        Question(number, rank, identifier, "query", reason)
+        for rank, ((reason, _), identifier) in enumerate(zip(chosen, names, strict=True))
+    ]
 
 
 def _values(pool: Pool, rows: Rows) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emberline.campaign.predictions import fingerprint, model_file, model_of_round, round_folder, stream
+from emberline.campaign.predictions import model_file, model_of_round, round_folder, stream
 from emberline.campaign.questions import ask_round
 from emberline.campaign.training import training_set
 from emberline.files import atomic_path
@@ -78,4 +78,4 @@ def _predict(campaign: Campaign, current: dict[str, Any], progress: Progress) ->
         result.flush()
         del result
     with atomic_path(folder / "pool.txt") as temporary:
-        temporary.write_text(fingerprint(pool), encoding="utf-8")
+        temporary.write_text(pool.fingerprint, encoding="utf-8")

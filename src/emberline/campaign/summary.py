@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emberline.campaign.control import control_draws
 from emberline.campaign.predictions import load_probabilities, model_of_round, stream, target_probability
-from emberline.learn.control import ControlDraw
+from emberline.campaign.questions import known_rows
 from emberline.learn.estimate import Estimates, estimate
 
 if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
 
-__all__ = ["answers_by_row", "control_draws", "final_classes", "network_classes", "summarise"]
+__all__ = ["answers_by_row", "final_classes", "network_classes", "summarise"]
 
 
 def network_classes(campaign: Campaign, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -28,7 +29,7 @@ def network_classes(campaign: Campaign, probabilities: NDArray[np.float32]) -> N
     is_target = target_probability(campaign, probabilities) >= config.candidates.threshold
     best_target = np.asarray(targets)[np.argmax(probabilities[:, targets], axis=1)]
     best_other = np.asarray(others)[np.argmax(probabilities[:, others], axis=1)]
-    return np.where(is_target, best_target, best_other).astype(np.int64)
+    return np.asarray(np.where(is_target, best_target, best_other), dtype=np.int64)
 
 
 def answers_by_row(campaign: Campaign, purpose: str) -> dict[int, int | None]:
@@ -43,14 +44,18 @@ def answers_by_row(campaign: Campaign, purpose: str) -> dict[int, int | None]:
 
 
 def estimates(campaign: Campaign, number: int, probabilities: NDArray[np.float32]) -> Estimates:
-    """Purity and completeness of the catalogue as it stands, from all control labels so far."""
-    known = {row: answer for row, answer in answers_by_row(campaign, "query").items() if answer is not None}
+    """Purity and completeness of the catalogue that the network and the query labels make, from the control labels."""
+    control = answers_by_row(campaign, "control")
+    known = answers_by_row(campaign, "query")
+    known |= {int(row): control.get(int(row)) for row in known_rows(campaign) if int(row) not in known}
+    known |= _start_rows(campaign)
     predicted = network_classes(campaign, probabilities)
     for row, answer in known.items():
-        predicted[row] = answer
+        if answer is not None:
+            predicted[row] = answer
     return estimate(
         control_draws(campaign),
-        answers_by_row(campaign, "control"),
+        control,
         predicted,
         known,
         campaign.config.target_indices,
@@ -58,22 +63,11 @@ def estimates(campaign: Campaign, number: int, probabilities: NDArray[np.float32
     )
 
 
-def control_draws(campaign: Campaign) -> list[ControlDraw]:
-    """All control samples that have been drawn, one a round."""
-    draws = []
-    for row in campaign.rounds():
-        questions = [q for q in campaign.database.questions(row["number"]) if q.purpose == "control"]
-        if not questions:
-            continue
-        sizes = campaign.database.strata(row["number"])
-        draws.append(
-            ControlDraw(
-                sizes=np.array([sizes[key] for key in sorted(sizes)], np.int64),
-                rows=campaign.pool.rows([q.identifier for q in questions]),
-                stratum=np.array([q.stratum for q in questions], np.int64),
-            )
-        )
-    return draws
+def _start_rows(campaign: Campaign) -> dict[int, int | None]:
+    """Rows of the pool that the campaign started from, with their classes."""
+    labels = dict(zip(campaign.start.identifiers.tolist(), campaign.start.labels.tolist(), strict=True))
+    rows = np.flatnonzero(np.isin(campaign.pool.identifiers, campaign.start.identifiers))
+    return {int(row): labels[str(campaign.pool.identifiers[row])] for row in rows}
 
 
 def summarise(campaign: Campaign, current: dict[str, Any], truth: Mapping[str, str] | None) -> dict[str, Any]:

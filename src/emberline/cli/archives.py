@@ -57,7 +57,10 @@ def _ingest_text(summary: dict[str, Any]) -> str:
 @click.argument("archive", type=click.Path(path_type=Path))
 @_json_option
 def info(archive: Path, as_json: bool) -> None:
-    """Say what an archive holds: counts, coverage, classes, rejects by reason."""
+    """Say what an archive holds.
+
+    Counts, coverage, classes, and how many files were rejected for what reason.
+    """
     from emberline.archive import open_archive
 
     show(open_archive(archive).info(), as_json=as_json, text=lambda found: "\n".join(_lines(found)))
@@ -116,7 +119,9 @@ def simulate(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Make a survey with known truth: stars, Be disks, nebulae, M dwarfs, quasars, noise and defects.
+    """Make a survey whose truth is known.
+
+    It has stars, Be disks, nebulae, M dwarfs and quasars, with noise and defects, in the preset's resolution.
 
     The truth goes into ARCHIVE/truth.csv; the spectra themselves do not know it.
     """
@@ -146,7 +151,10 @@ def _simulate_text(summary: dict[str, Any], into: Path) -> str:
 @_workers_option
 @_json_option
 def features(archive: Path, recipe: str, workers: int | None, as_json: bool) -> None:
-    """Compute the matrix of feature vectors of an archive under a recipe; what is there already is kept."""
+    """Compute an archive's feature vectors.
+
+    They are kept in the archive, under the recipe's hash; what is there already is not computed again.
+    """
     from emberline.archive import open_archive
     from emberline.features import Recipe
 

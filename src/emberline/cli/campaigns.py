@@ -39,7 +39,9 @@ def new(folder: Path, config: Path, as_json: bool) -> None:
 @click.option("--rounds", type=click.IntRange(min=1), help="How many rounds to run; the configuration's by default.")
 @_json_option
 def run(folder: Path, oracle: Path, rounds: int | None, as_json: bool) -> None:
-    """Run rounds of train, predict, query, with a table of known truth that answers.
+    """Run rounds with a table of known answers.
+
+    Each round trains, predicts the pool, chooses what to ask, and takes the answers from the table.
 
     A round that was interrupted is resumed. After the last round the network is trained once more on all labels.
     """
@@ -93,7 +95,10 @@ def _interval(estimate: dict[str, Any] | None) -> str:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .vot, .fits, .csv or .parquet file.")
 @_json_option
 def candidates(folder: Path, out: Path, as_json: bool) -> None:
-    """Write the catalogue of candidates; the ending of the file's name chooses the format."""
+    """Write the catalogue of candidates.
+
+    The ending of the file's name chooses the format.
+    """
     from emberline.campaign import open_campaign
 
     with progress_display() as progress:
@@ -107,7 +112,10 @@ def candidates(folder: Path, out: Path, as_json: bool) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder of the page.")
 @_json_option
 def report(folder: Path, out: Path, as_json: bool) -> None:
-    """Write one self-contained HTML page: learning curve, estimates, candidates, timings, provenance."""
+    """Write the report of a campaign.
+
+    One self-contained HTML page: learning curve, estimates, candidates, timings, provenance.
+    """
     from emberline.campaign import open_campaign
 
     with progress_display() as progress:

@@ -20,7 +20,7 @@ __all__ = ["demo"]
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Fixes every random choice.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 def demo(out: Path, spectra: int, seed: int, as_json: bool) -> None:
-    """Run the whole job on a simulated survey with known truth, from spectra to candidates and report.
+    """Run the whole job on a simulated survey.
 
     Writes candidates.vot, report/index.html and summary.json into the folder. Interrupted, it resumes.
     """

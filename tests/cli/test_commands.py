@@ -1,0 +1,130 @@
+"""The command line as a user meets it: exit codes, messages, JSON, and no logic of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from emberline.cli import cli
+from tests.campaign.conftest import lines, write_truth
+
+COMMANDS = [
+    ("ingest",),
+    ("info",),
+    ("simulate",),
+    ("features",),
+    ("campaign",),
+    ("campaign", "new"),
+    ("campaign", "run"),
+    ("campaign", "status"),
+    ("candidates",),
+    ("report",),
+    ("demo",),
+]
+
+
+def emberline(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    program = "from emberline.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an archive, its truth and a campaign's configuration."""
+    from emberline.archive import ingest_blocks
+
+    folder = tmp_path_factory.mktemp("workspace")
+    block, truth = lines(300, targets=25, seed=3)
+    ingest_blocks([block], folder / "survey", survey="test")
+    write_truth(folder / "truth.csv", truth)
+    (folder / "search.toml").write_text(
+        'name = "Search"\nclasses = ["none", "emission"]\ntargets = ["emission"]\nrecipe = "halpha-140"\n'
+        '[pool]\narchives = ["survey"]\n[query]\nbatch = 20\n[control]\nper_round = 5\nfinal = 20\n'
+        "[train]\nepochs = 3\n[stop]\nrounds = 1\n",
+        encoding="utf-8",
+    )
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example(command: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli, [*command, "--help"])
+    assert result.exit_code == 0
+    if command != ("campaign",):
+        assert f"Example: emberline {' '.join(command)}" in result.output
+
+
+def test_the_commands_listed_here_are_all_there_are() -> None:
+    found = {(name,) for name in cli.commands}
+    for name, command in cli.commands.items():
+        found |= {(name, sub) for sub in getattr(command, "commands", {})}
+    assert found == set(COMMANDS)
+
+
+def test_a_search_from_archive_to_report(workspace: Path) -> None:
+    info = emberline("info", workspace / "survey", "--json")
+    assert info.returncode == 0, info.stderr
+    assert json.loads(info.stdout)["spectra"] == 300
+    made = emberline("campaign", "new", workspace / "search", "--config", workspace / "search.toml")
+    assert made.returncode == 0, made.stderr
+    run = emberline("campaign", "run", workspace / "search", "--oracle", workspace / "truth.csv", "--json")
+    assert run.returncode == 0, run.stderr
+    status = json.loads(run.stdout)
+    assert status["labels"] == {"start": 0, "query": 20, "control": 25}
+    assert json.loads(emberline("campaign", "status", workspace / "search", "--json").stdout) == status
+    out = emberline("candidates", workspace / "search", "--out", workspace / "found.vot", "--json")
+    assert json.loads(out.stdout)["candidates"] == status["rounds"][-1]["candidates"]
+    report = emberline("report", workspace / "search", "--out", workspace / "report")
+    assert report.returncode == 0, report.stderr
+    assert "</html>" in (workspace / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def test_features_says_what_it_made(workspace: Path) -> None:
+    result = emberline("features", workspace / "survey", "--recipe", "halpha-140", "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["pixels"] == 140
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("info", "nowhere"), 1, "nowhere"),
+        (("campaign", "status", "nowhere"), 1, "no campaign here"),
+        (("campaign", "new", "x", "--config", "nowhere.toml"), 2, "nowhere.toml: cannot be read"),
+        (("features", "survey", "--recipe", "halpha-141"), 2, "Did you mean 'halpha-140'"),
+        (("ingest", "nowhere.fits", "--into", "a"), 1, "nowhere.fits"),
+        (("inform", "x"), 2, "No such command"),
+        (("simulate", "--into", "x", "--spectra", "0", "--seed", "1"), 2, "--spectra"),
+    ],
+)
+def test_what_goes_wrong_is_one_message_and_an_exit_code(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    monkeypatch.chdir(workspace)
+    result = emberline(*arguments)
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.returncode == code
+    assert not (workspace / "x").exists()
+
+
+def test_candidates_of_an_unknown_format_are_refused(workspace: Path) -> None:
+    emberline("campaign", "new", workspace / "other", "--config", workspace / "search.toml")
+    result = emberline("candidates", workspace / "other", "--out", workspace / "found.docx")
+    assert result.returncode in (1, 2)
+    assert "Traceback" not in result.stderr
+
+
+def test_rejected_files_give_exit_code_three(tmp_path: Path) -> None:
+    (tmp_path / "empty.fits").write_bytes(b"")
+    result = emberline("ingest", tmp_path / "empty.fits", "--into", tmp_path / "archive")
+    assert result.returncode == 3, result.stderr
+    assert "1 rejected" in result.stdout
