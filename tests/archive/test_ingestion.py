@@ -153,6 +153,14 @@ def test_a_folder_of_other_things_is_refused(survey: Path, tmp_path: Path) -> No
         ingest(survey, tmp_path / "file")
 
 
+def test_the_archive_may_lie_among_the_files(tmp_path: Path) -> None:
+    write_survey(tmp_path, 2)
+    ingest_blocks([], tmp_path / "a", survey="", truth={"identifier": ["x"]})
+    assert (tmp_path / "a" / "truth.csv").exists()
+    summary = ingest(tmp_path, tmp_path / "a", workers=1)
+    assert (summary.found, summary.rejected) == (2, 0)
+
+
 def test_two_at_once_is_an_error(survey: Path, tmp_path: Path) -> None:
     with open_ledger(tmp_path / "a"), pytest.raises(EmberlineError, match="another ingest is writing"):
         ingest(survey, tmp_path / "a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -169,6 +170,9 @@ def ingest(
         raise ArchiveError(f"there is no reader {reader!r}", expected=f"one of {', '.join(readers.readers())}")
     given = [paths] if isinstance(paths, str | Path) else list(paths)
     locators = tuple(readers.find_sources(given))
+    if os.path.exists(os.path.join(into, "archive.toml")):  # the archive may lie among the files: its own are none
+        own = os.path.abspath(into) + os.sep
+        locators = tuple(name for name in locators if not os.path.abspath(name).startswith(own))
     if not locators:
         raise ArchiveError(
             "there are no files to ingest",

@@ -128,6 +128,7 @@ class Ledger:
         self.spectra_folder, self.pending_folder = folder / "spectra", folder / "pending"
         self.run = uuid.uuid4().hex[:8]
         self._parts: list[str] = []
+        self._counted: set[str] = set()
         self._places: dict[str, int] = {}
         self.hashes: set[str] = set()
         if not (folder / "archive.toml").exists():
@@ -158,6 +159,7 @@ class Ledger:
             if name not in number_of:
                 rows = PartFile(self.spectra_folder / name).rows_table()
                 self._remember(name, rows["identifier"].to_pylist(), rows["sha256"].to_pylist())
+        self._counted.update(self._parts)
         numbers = [int(name.split("-")[1]) for name in self._parts]
         numbers += [int(path.stem) for path in self.pending_folder.glob("*.json")]
         self.next_number = max(numbers, default=0) + 1
@@ -170,10 +172,9 @@ class Ledger:
 
     def clean(self) -> None:
         """Remove what a killed or failed run left and nobody counts."""
-        counted = set(self._parts)
         with contextlib.suppress(OSError):
             for path in self.spectra_folder.iterdir():
-                if path.name not in counted:
+                if path.name not in self._counted:
                     path.unlink(missing_ok=True)
             torn = (*self.folder.glob(".*.part"), *self.pending_folder.glob(".*"), *self.pending_folder.glob("known-*"))
             for path in torn:
@@ -220,6 +221,7 @@ class Ledger:
         written.already += len(twice)
         if names or written.rejects or written.truth is not None:
             self._record(number, names, written)
+        self._counted.update(names)
         return spectra, len(files)
 
     def _record(self, number: int, names: list[str], written: Written) -> None:

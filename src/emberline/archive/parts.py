@@ -222,7 +222,7 @@ class PartFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         with self._naming_the_file():
-            self._file = pq.ParquetFile(path, memory_map=True, pre_buffer=False)
+            self._file = pq.ParquetFile(path, pre_buffer=False)
             self._metadata = self._file.schema_arrow.metadata or {}
             if b"emberline.grids" not in self._metadata:
                 raise ValueError("it holds no wavelength grids")
