@@ -25,7 +25,8 @@ class Disks:
     outer : outer radius in units of the inner one (the stellar radius)
     slope : the source function falls as R to the power -slope
     thickness : 0 for an optically thin line, 1 for a thick one whose shear lets photons out along the line of sight
-    asymmetry : relative excess of the violet (positive) over the red half: V/R = (1 + a) / (1 - a)
+    asymmetry : a, one-armed brightness 1 + a cos φ: the approaching (violet) edge is (1 + a) / (1 - a) times as bright as
+        the receding one
     turbulence : local broadening, km/s
     electrons : share of the line's photons scattered by free electrons
     electron_width : standard deviation of the scattered profile, km/s
@@ -57,7 +58,7 @@ class Disks:
 def velocity_axis(step: float, half: float = 3200.0) -> Floats:
     """Velocities from -`half` to `half` km/s by `step`, zero in the middle."""
     n = int(half / step)
-    return step * np.arange(-n, n + 1)
+    return np.asarray(step * np.arange(-n, n + 1, dtype=np.float64))
 
 
 def emission_profile(disks: Disks, axis: Floats, instrument: float) -> Floats:

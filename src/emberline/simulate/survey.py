@@ -166,9 +166,9 @@ def truth_table(config: Survey, index: int, population: Population) -> Truth:
     """The truth by column.
 
     ``identifier``; ``object`` (the identifier of its first spectrum); ``class`` (see `CLASSES`); ``kind`` (the Hα
-    profile of a star as seen at R = 13,000, else empty); ``label`` (what an oracle would answer: the kind for the preset
-    ``ondrejov``, else the class, with ``bad`` for junk); ``target``; and the physics: ``teff``, ``logg``, ``feh``,
-    ``vsini``, ``velocity`` (km/s), ``redshift``, ``reddening`` (E(B-V)), ``inclination`` (degrees), ``emission_width``
+    profile of a star as seen at R = 13,000, else empty); ``label`` (what an oracle would answer: the kind for
+    the preset ``ondrejov``, else the class, with ``bad`` for junk); ``target``; and the physics: ``teff``, ``logg``,
+    ``feh``, ``vsini``, ``velocity`` (km/s), ``redshift``, ``reddening`` (E(B-V)), ``inclination`` (degrees), ``emission_width``
     (equivalent width of the emission in Hα, Å), ``snr``. What does not apply is NaN, or 0 for the emission.
     """
     rows = np.arange(population.kind.size)

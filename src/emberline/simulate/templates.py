@@ -107,7 +107,7 @@ def _computed(name: PresetName, first: int, n: int, temperatures: tuple[int, ...
     kernel = _gaussian(sigma)
     margin = kernel.size // 2
     points = (n - 1) * fine + 1 + 2 * margin
-    log: Floats = start + (step / fine) * (np.arange(points) + first * fine - margin)
+    log: Floats = np.asarray(start + (step / fine) * (np.arange(points, dtype=np.float64) + (first * fine - margin)))
     wavelength = np.exp(log)
     profiles, lines = _profiles(log)
     bands = band_shapes(wavelength)
