@@ -98,6 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--surveys", type=int, default=300)
     parser.add_argument("--plan", choices=[*map(str, range(len(_PLANS)))], default=None)
+    parser.add_argument("--quality", type=float, nargs="+", default=[4.0, 6.0])
     parser.add_argument("--corrected", action="store_true")
     parser.add_argument("--clump", type=int, default=1)
     options = parser.parse_args()
@@ -106,7 +107,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|")
     for title, labels in chosen.items():
         for prevalence in (0.001, 0.005, 0.01):
-            for quality in (4.0, 6.0):
+            for quality in options.quality:
                 plan = Plan(prevalence, quality, corrected=options.corrected, clump=options.clump, **labels)
                 for name, rows in coverage(plan, options.surveys).items():
                     cells = " | ".join(f"{value:.3f}" for value in rows.mean(axis=0))

@@ -1,4 +1,7 @@
-"""A pool of synthetic line profiles with rare targets, and a small network to learn it."""
+"""A pool of synthetic line profiles with rare targets, and a small network to learn it.
+
+``python tests/learn/strategies/pools.py`` makes the comparison in ``docs/explanation/strategies.md``.
+"""
 
 from __future__ import annotations
 
@@ -67,3 +70,21 @@ def search(name: str, values, truth, *, seed: int, rounds: int, batch: int) -> l
         asked = np.append(asked, strategy(name).select(query))
         found.append(int(truth[asked].sum()))
     return found
+
+
+def main() -> None:
+    print("| targets | strategy | found after 50, 100, 150, 200, 250, 300 labels |")
+    print("|---|---|---|")
+    for prevalence in (0.001, 0.005, 0.01):
+        for name in ("seek", "entropy", "margin", "diverse", "random"):
+            found, total = [], 0
+            for seed in (1, 2, 3):
+                values, truth = profiles(20_000, prevalence, seed)
+                found.append(search(name, values, truth, seed=seed, rounds=5, batch=50))
+                total += int(truth.sum())
+            means = ", ".join(f"{mean:.0f}" for mean in np.mean(found, axis=0))
+            print(f"| {total / 3:.0f} ({prevalence:.1%}) | `{name}` | {means} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
