@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from emberline.campaign.config import ControlConfig, PoolConfig, StartConfig, St
 from emberline.campaign.training import training_set
 from emberline.config import to_toml
 from emberline.errors import CampaignError, EmberlineError, NewerVersionError
+from emberline.learn import TrainConfig
 from tests.campaign.conftest import lines, write_truth
 
 
@@ -34,6 +34,7 @@ def finished(survey: Path, tmp_path_factory: pytest.TempPathFactory) -> Campaign
         targets=("emission",),
         recipe="halpha-140",
         pool=PoolConfig(archives=(survey / "survey",)),
+        train=TrainConfig(epochs=8, epoch_steps=10),
         control=ControlConfig(per_round=10, final=60),
         stop=StopConfig(rounds=2),
     )
@@ -118,24 +119,36 @@ def test_the_same_campaign_replayed_gives_the_same_result(config: CampaignConfig
     np.testing.assert_array_equal(runs[0][1], runs[1][1])
 
 
-def test_a_run_killed_at_any_moment_resumes_to_the_same_result(
+_PROGRAM = """
+import sys, emberline
+def say(step, done, total):
+    print(step, flush=True)
+emberline.open_campaign(sys.argv[1]).run(sys.argv[2], progress=say)
+"""
+
+
+def _run_and_kill(folder: Path, oracle: Path, step: str) -> None:
+    """Run a campaign in another process and kill it the moment it says `step`."""
+    command = [sys.executable, "-c", _PROGRAM, str(folder), str(oracle)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(step):
+                os.kill(process.pid, signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL, "it was over before it could be killed"
+
+
+def test_a_run_killed_in_every_step_resumes_to_the_same_result(
     config: CampaignConfig, survey: Path, tmp_path: Path
 ) -> None:
     whole = new_campaign(tmp_path / "whole", config)
     whole.run(survey / "truth.csv")
     killed = new_campaign(tmp_path / "killed", config).path
-    program = "import sys, emberline; emberline.open_campaign(sys.argv[1]).run(sys.argv[2])"
-    kills = 0
-    for patience in (2.5, 3.0, 3.5, 4.0):
-        process = subprocess.Popen([sys.executable, "-c", program, str(killed), str(survey / "truth.csv")])
-        time.sleep(patience)
-        if process.poll() is None:
-            kills += 1
-            os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+    for step in ("query", "train", "predict", "query"):
+        _run_and_kill(killed, survey / "truth.csv", step)
     campaign = open_campaign(killed)
     campaign.run(survey / "truth.csv")
-    assert kills
     assert _answers(campaign) == _answers(whole)
     np.testing.assert_array_equal(np.array(campaign.probabilities()), np.array(whole.probabilities()))
 

@@ -74,12 +74,12 @@ def demo(
 
 def demo_config(out: Path, seed: int) -> CampaignConfig:
     """The demonstration's campaign, on the archives in `out`."""
-    to_classes = {"emission": "emission", "double-peak": "emission", "shell": "emission", "*": "none"}
+    to_classes = {"be": "be", "emission": "be", "double-peak": "be", "shell": "be", "bad": "bad", "*": "none"}
     return CampaignConfig(
         name="Be stars in a simulated survey",
         description=_DESCRIPTION,
-        classes=("none", "emission"),
-        targets=("emission",),
+        classes=("none", "be"),
+        targets=("be",),
         recipe="halpha-140",
         seed=seed,
         pool=PoolConfig(archives=(out.resolve() / "survey",)),

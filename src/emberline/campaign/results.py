@@ -15,6 +15,7 @@ from emberline.campaign.summary import answers_by_row, final_classes, network_cl
 from emberline.config import to_mapping
 from emberline.errors import EmberlineError
 from emberline.provenance import hash_of, provenance
+from emberline.spectra import Mask
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -190,8 +191,8 @@ def _interval(estimate: dict[str, Any] | None) -> Interval | None:
 
 def _ends(estimate: dict[str, Any]) -> tuple[float, float, float]:
     values = (estimate[key] for key in ("value", "low", "high"))
-    low, middle, high = (float("nan") if value is None else float(value) for value in values)
-    return low, middle, high
+    value, low, high = (float("nan") if value is None else float(value) for value in values)
+    return value, low, high
 
 
 def _confusion(campaign: Campaign, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -267,12 +268,12 @@ def _gallery(
 def _whole_spectrum(
     campaign: Campaign, row: int, identifier: str
 ) -> tuple[NDArray[np.float64] | None, NDArray[np.float32] | None]:
-    """The spectrum's good pixels; nothing when its part of the archive cannot be read."""
+    """The flux where there is one, weightless emission lines included; None when it cannot be read."""
     try:
         spectrum = campaign.pool.archives[int(campaign.pool.archive_index[row])].spectrum(identifier)
     except EmberlineError:
         return None, None
-    good = spectrum.mask == 0
+    good = (spectrum.mask & ~np.uint8(Mask.NO_WEIGHT)) == 0
     return spectrum.wavelength[good], spectrum.flux[good]
 
 
