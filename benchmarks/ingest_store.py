@@ -2,8 +2,9 @@
 
 Run as ``python benchmarks/ingest_store.py [FOLDER] [--copies N] [--repeats R] [--spectra M]``. FOLDER holds LAMOST
 ``.fits.gz`` files (the pack of real spectra without it); each is copied N times with another spectrograph's number,
-so that every copy is a spectrum of its own. Variants run in turn; medians over the repeats are printed, with ratios to a
-named baseline. Wall time includes starting the workers and writing to disk; CPU time is this process's with its workers.
+so that every copy is a spectrum of its own. Variants run in turn; medians over the repeats are printed, with ratios
+to a named baseline. Wall time includes starting the workers and writing to disk; CPU time is this process's with its
+workers.
 """
 
 from __future__ import annotations

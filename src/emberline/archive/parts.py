@@ -41,7 +41,7 @@ __all__ = ["ARRAYS", "PartFile", "SourcedBlock", "arrange", "grid_from_json", "g
 
 ARRAYS: dict[str, np.dtype[Any]] = {"flux": np.dtype("<f4"), "ivar": np.dtype("<f4"), "mask": np.dtype("u1")}
 _TEXT = [column.name for column in (*METADATA_COLUMNS, *FILE_COLUMNS)]
-_ROW_GROUP_BYTES = 2 << 20
+_ROW_GROUP_BYTES = 4 << 20
 _LARGEST_UNION = 1.25
 
 
