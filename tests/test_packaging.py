@@ -21,7 +21,7 @@ import emberline
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "emberline"
 
-GROUND = ("_version", "config", "errors", "files", "progress", "provenance", "spectra")
+GROUND = ("_version", "config", "errors", "files", "progress", "provenance", "spectra", "wavelengths")
 FLOORS = {
     **dict.fromkeys(GROUND, 0),
     "features": 1,

@@ -29,6 +29,7 @@ MODULES = {
     "emberline.learn.strategies": "Query strategies",
     "emberline.campaign": "Campaigns: rounds, labels, candidates, report",
     "emberline.spectra": "The spectrum itself",
+    "emberline.wavelengths": "Wavelengths: air, vacuum and grids",
     "emberline.errors": "Errors",
     "emberline.config": "Configuration files",
 }

@@ -12,7 +12,7 @@ _PUBLIC = {
     "Campaign": "emberline.campaign",
     "CampaignConfig": "emberline.campaign",
     "EmberlineError": "emberline.errors",
-    "Grid": "emberline.spectra",
+    "Grid": "emberline.wavelengths",
     "Model": "emberline.learn",
     "Recipe": "emberline.features",
     "Spectrum": "emberline.spectra",
