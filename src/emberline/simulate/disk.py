@@ -25,8 +25,8 @@ class Disks:
     outer : outer radius in units of the inner one (the stellar radius)
     slope : the source function falls as R to the power -slope
     thickness : 0 for an optically thin line, 1 for a thick one whose shear lets photons out along the line of sight
-    asymmetry : a, one-armed brightness 1 + a cos φ: the approaching (violet) edge is (1 + a) / (1 - a) times as bright as
-        the receding one
+    asymmetry : a of a one-armed brightness 1 + a cos φ: the approaching (violet) edge is (1 + a) / (1 - a) times as
+        bright as the receding one
     turbulence : local broadening, km/s
     electrons : share of the line's photons scattered by free electrons
     electron_width : standard deviation of the scattered profile, km/s

@@ -110,11 +110,11 @@ def _basis(name: PresetName, first: int, n: int) -> tuple[Float32, Float32, Floa
 
 
 def _throughput(name: PresetName, wavelength: Floats) -> Floats:
-    """Relative efficiency, 1 at its best."""
+    """Relative efficiency, 1 at the reference; LAMOST's follows the S/N by wavelength of public spectra."""
     if name == "ondrejov":
         return np.asarray(1.0 - 0.25 * ((wavelength - 6520.0) / 260.0) ** 2)
-    nodes = [3600.0, 3800, 4000, 4300, 4800, 5500, 5800, 5950, 6300, 7500, 8500, 8900, 9100, 9300]
-    values = [0.10, 0.25, 0.42, 0.62, 0.85, 0.80, 0.55, 0.60, 0.95, 1.0, 0.85, 0.70, 0.50, 0.25]
+    nodes = [3600.0, 3750, 3900, 4200, 4700, 5200, 5600, 5850, 6000, 6200, 6500, 7200, 8000, 8500, 8900, 9100, 9300]
+    values = [0.03, 0.06, 0.13, 0.32, 0.60, 0.68, 0.60, 0.52, 0.80, 1.0, 1.5, 2.4, 2.4, 2.1, 1.3, 1.2, 0.5]
     return np.interp(wavelength, nodes, values)
 
 

@@ -127,7 +127,7 @@ def _stars(config: Survey, rng: np.random.Generator, kind: NDArray[np.int64]) ->
         "feh": np.clip(np.where(disk, 0.0, feh), -2.0, 0.5),
         "vsini": 3.0 + 6.0 * slow + hot * fast,
         "velocity": np.clip(np.where(halo & ~disk, 130.0, 28.0) * rng.standard_normal(n), -420.0, 420.0),
-        "reddening": np.minimum(dust * np.where(teff > 9500.0, 0.3, 0.1), 2.0),
+        "reddening": np.minimum(dust * np.where(teff > 9500.0, 0.18, 0.07), 2.0),
     }
 
 

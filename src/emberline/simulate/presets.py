@@ -155,7 +155,7 @@ PRESETS: dict[PresetName, Preset] = {
         zero_point=6.0,
         telluric=0.12,
         cosmics=0.5,
-        dead=0.4,
+        dead=1.0,
         arms=True,
         rectified=False,
     ),

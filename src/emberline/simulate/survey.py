@@ -165,11 +165,13 @@ def _letter(teff: float) -> str:
 def truth_table(config: Survey, index: int, population: Population) -> Truth:
     """The truth by column.
 
-    ``identifier``; ``object`` (the identifier of its first spectrum); ``class`` (see `CLASSES`); ``kind`` (the Hα
-    profile of a star as seen at R = 13,000, else empty); ``label`` (what an oracle would answer: the kind for
-    the preset ``ondrejov``, else the class, with ``bad`` for junk); ``target``; and the physics: ``teff``, ``logg``,
-    ``feh``, ``vsini``, ``velocity`` (km/s), ``redshift``, ``reddening`` (E(B-V)), ``inclination`` (degrees), ``emission_width``
-    (equivalent width of the emission in Hα, Å), ``snr``. What does not apply is NaN, or 0 for the emission.
+    - ``identifier``; ``object``: the identifier of the object's first spectrum;
+    - ``class``: see `CLASSES`; ``target``: whether the star has an emitting disk;
+    - ``kind``: the Hα profile of a star as seen at R = 13,000 (see `KINDS`), empty for the others;
+    - ``label``: what an oracle would answer: the kind for the preset ``ondrejov``, else the class, ``bad`` for junk;
+    - ``emission_width``: equivalent width of the emission in Hα, Å, 0 without; ``inclination`` of the disk, degrees;
+    - ``teff``, ``logg``, ``feh``, ``vsini``, ``velocity`` (km/s), ``reddening`` (E(B-V)): NaN where there is no star;
+    - ``redshift``, ``snr``.
     """
     rows = np.arange(population.kind.size)
     kinds = _visible_kinds(population)
