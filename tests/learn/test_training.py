@@ -32,7 +32,7 @@ def _weights(model):
 
 @pytest.fixture(scope="module")
 def trained():
-    return _train(*profiles(400, 1), TrainConfig(epochs=10))
+    return _train(*profiles(400, 1), TrainConfig(epochs=10, balance="smote"))
 
 
 def test_the_default_learns_from_400_labels(trained):
@@ -97,7 +97,7 @@ def test_a_class_without_validation_or_without_any_example_is_no_obstacle():
     values, labels, objects = profiles(120, 5)
     labels[:], objects = labels % 2, np.arange(120)
     labels[7] = 2
-    model = _train(values, labels, objects, classes=(*CLASSES, "never seen"))
+    model = _train(values, labels, objects, TrainConfig(epochs=2, balance="smote"), classes=(*CLASSES, "never seen"))
     assert model.metrics["counts"]["double-peak"] == 1
     assert model.metrics["per_class"]["double-peak"]["support"] == 0
     assert model.metrics["balance"]["used"] == "weights"

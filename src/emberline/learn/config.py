@@ -22,7 +22,7 @@ class TrainConfig:
     balance : {"smote", "adasyn", "weights", "none"}
         How rare classes are made to count.
     epochs : int
-        The most passes over the balanced training set.
+        The most passes over the balanced training set; over them the learning rate falls to nothing.
     epoch_steps : int
         The fewest optimiser steps that count as one epoch, so that a handful of labels is still learnt.
     batch : int
@@ -32,7 +32,7 @@ class TrainConfig:
     optimiser : {"adamw", "adam"}
         Adam with decoupled weight decay (Loshchilov & Hutter 2019), or Adam.
     patience : int
-        Stop after so many epochs without a lower validation loss; halve the learning rate after half as many.
+        Stop after so many epochs without a lower validation loss.
     validation_fraction : float
         The share of objects held out for early stopping, calibration and metrics.
     dropout : float
@@ -46,19 +46,24 @@ class TrainConfig:
     """
 
     network: NetworkName = "ember"
-    balance: Balance = "smote"
-    epochs: int = 40
-    epoch_steps: int = 20
+    balance: Balance = "weights"
+    epochs: int = 24
+    epoch_steps: int = 25
     batch: int = 64
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     optimiser: Literal["adamw", "adam"] = "adamw"
-    patience: int = 8
+    patience: int = 10
     validation_fraction: float = 0.2
     dropout: float = 0.5
     label_smoothing: float = 0.0
-    shift_pixels: float = 0.0
+    shift_pixels: float = 1.0
     noise: float = 0.0
+
+    @classmethod
+    def published(cls) -> TrainConfig:
+        """The published network and protocol: VGG, SMOTE, Adam, early stopping on the validation loss, nothing else."""
+        return cls(network="vgg", balance="smote", optimiser="adam", learning_rate=1e-3, weight_decay=0, shift_pixels=0)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "epoch_steps", "batch", "patience"):

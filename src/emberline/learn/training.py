@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,6 @@ from emberline.provenance import provenance
 __all__ = ["train"]
 
 _FEWEST_HELD_OUT = 8
-_EPOCHS_WITHOUT_VALIDATION = 15
 
 
 def train(
@@ -69,7 +69,7 @@ def train(
     -------
     Model
         With the weights of the lowest validation loss. With fewer than 8 spectra to hold out it is trained on all
-        labels for a fixed number of epochs, uncalibrated, and its validation metrics are None.
+        labels for half of the epochs, uncalibrated, and its validation metrics are None.
 
     Raises
     ------
@@ -175,27 +175,20 @@ def _fit(
     """Run epochs until the validation loss stops falling, and leave the best weights in the network."""
     where = device()
     network.to(where)
-    loop = _Loop(network, balanced, config, generator, where)
-    if not len(validation[1]):
-        epochs = min(config.epochs, _EPOCHS_WITHOUT_VALIDATION)
-        for epoch in range(epochs):
-            loop.run_epoch()
-            progress("train", epoch + 1, epochs)
-        return {"epochs": epochs, "best_epoch": epochs, "loss": None}
+    measured = len(validation[1]) > 0
+    epochs = config.epochs if measured else max(config.epochs // 2, 1)
     held_out = torch.tensor(validation[0], device=where), torch.tensor(validation[1], device=where)
+    loop = _Loop(network, balanced, config, epochs, generator, where)
     best = _Best()
-    epoch = 0
-    for epoch in range(1, config.epochs + 1):
+    while loop.epoch < epochs and not (measured and loop.epoch - best.epoch >= config.patience):
         loop.run_epoch()
-        best.see(epoch, _loss(network, *held_out), network)
-        progress("train", epoch, config.epochs)
-        stale = epoch - best.epoch
-        if stale >= config.patience:
-            break
-        if stale and stale % max(config.patience // 2, 1) == 0:
-            loop.slow_down()
+        if measured:
+            best.see(loop.epoch, _loss(network, *held_out), network)
+        progress("train", loop.epoch, epochs)
+    if not measured:
+        return {"epochs": epochs, "best_epoch": epochs, "loss": None}
     network.load_state_dict(best.weights)
-    return {"epochs": epoch, "best_epoch": best.epoch, "loss": best.loss}
+    return {"epochs": loop.epoch, "best_epoch": best.epoch, "loss": best.loss}
 
 
 @dataclass
@@ -221,11 +214,14 @@ class _Loop:
         network: SpectrumNetwork,
         balanced: Balanced,
         config: TrainConfig,
+        epochs: int,
         generator: torch.Generator,
         where: torch.device,
     ) -> None:
         self.network = network
         self.config = config
+        self.epochs = epochs
+        self.epoch = 0
         self.shuffle = generator
         self.noise = torch.Generator(where).manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
         use_generator(network, self.noise)
@@ -235,19 +231,24 @@ class _Loop:
             weight=torch.tensor(balanced.weights, device=where), label_smoothing=config.label_smoothing
         )
         kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
-        self.optimiser = kind(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        self.optimiser = kind(
+            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
 
     def run_epoch(self) -> None:
         self.network.train()
         total = torch.zeros((), device=self.values.device)
+        batches = self._batches()
         with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
-            for rows in self._batches():
+            for step, rows in enumerate(batches):
+                self._set_rate(self.epoch + step / len(batches))
                 self.optimiser.zero_grad(set_to_none=True)
                 loss = self.loss(self.network(self._augmented(self.values[rows])), self.labels[rows])
                 loss.backward()
                 self.optimiser.step()
                 total += loss.detach()
         self.network.eval()
+        self.epoch += 1
         if not bool(torch.isfinite(total)):
             raise _diverged()
 
@@ -269,9 +270,11 @@ class _Loop:
     def _uniform(self, count: int) -> Tensor:
         return torch.empty(count, device=self.values.device).uniform_(-1.0, 1.0, generator=self.noise)
 
-    def slow_down(self) -> None:
+    def _set_rate(self, progress: float) -> None:
+        """Rise over the first half epoch, then fall along a cosine to nothing at the end (Loshchilov & Hutter 2017)."""
+        warm = min(1.0, progress / 0.5 + 0.01)
         for group in self.optimiser.param_groups:
-            group["lr"] *= 0.5
+            group["lr"] = self.config.learning_rate * warm * 0.5 * (1.0 + math.cos(math.pi * progress / self.epochs))
 
 
 def shifted(x: Tensor, pixels: Tensor) -> Tensor:
