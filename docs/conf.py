@@ -30,7 +30,7 @@ copybutton_only_copy_prompt_lines = True
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
@@ -44,6 +44,7 @@ exclude_patterns = ["_build", "_ext"]
 html_theme = "furo"
 html_title = f"Emberline {release}"
 html_static_path = ["_static"]
+html_css_files = ["emberline.css"]
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#b3361b", "color-brand-content": "#a23118"},
     "dark_css_variables": {"color-brand-primary": "#ff8a65", "color-brand-content": "#ff9e7d"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import importlib
 import importlib.metadata
 import importlib.util
 import re
@@ -237,6 +238,16 @@ def test_generated_pages_are_written_once(tmp_path: Path) -> None:
     assert {"commands.md", "configuration.md", "columns.md", "python.md", "emberline.archive.md"} <= set(written)
     reference.generate(tmp_path)
     assert written == {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("name", reference.MODULES)
+def test_the_reference_of_a_module_holds_every_public_name(name: str) -> None:
+    page = reference.module_page(name, "heading")
+    module = importlib.import_module(name)
+    assert module.__all__
+    missing = [public for public in module.__all__ if f":: {name}.{public}\n" not in page]
+    assert not missing
+    assert ":: emberline" in page
 
 
 def test_the_picture_is_small() -> None:

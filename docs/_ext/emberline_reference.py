@@ -256,8 +256,21 @@ def _code(text: str) -> str:
 
 
 def module_page(name: str, heading: str) -> str:
-    """A module's page: Sphinx's autodoc does the work."""
-    return "\n".join([f"# {heading}", "", "```{eval-rst}", f".. automodule:: {name}", "   :members:", "```", ""])
+    """A module's page. Autodoc is told each public name, since modules that import lazily do not show theirs."""
+    module = importlib.import_module(name)
+    lines = [f"# {heading}", "", "```{eval-rst}", f".. automodule:: {name}", "   :no-members:", ""]
+    for public in module.__all__:
+        lines += [f".. {_directive(getattr(module, public))}:: {name}.{public}", ""]
+    return "\n".join([*lines, "```", ""])
+
+
+def _directive(value: Any) -> str:
+    """The directive that documents an object; an alias of a type has no documentation of its own."""
+    if typing.get_origin(value) is not None:
+        return "py:data"
+    if inspect.isclass(value):
+        return "autoexception" if issubclass(value, BaseException) else "autoclass"
+    return "autofunction" if callable(value) else "autodata"
 
 
 def overview_page() -> str:
