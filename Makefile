@@ -35,7 +35,7 @@ docs: $(VENV)/.developing ## the documents as web pages, in docs/_build/html
 	@echo "   docs/_build/html/index.html"
 
 benchmarks: $(VENV)/.developing ## measure what the documents claim (minutes)
-	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
 picture: $(VENV)/.developing ## draw the picture in README.md again
 	@$(BIN)/python docs/_static/draw_picture.py
