@@ -65,6 +65,7 @@ def _moved(campaign: Campaign, assignment: NDArray[np.int8], rows: NDArray[np.in
     order = np.argsort(old, kind="stable")
     places = order[np.minimum(np.searchsorted(old, campaign.pool.identifiers, sorter=order), len(old) - 1)]
     there = old[places] == campaign.pool.identifiers
-    drawn = np.isin(campaign.pool.identifiers, old[rows])
     moved = np.where(there, assignment[places], -1).astype(np.int8)
-    return ControlDraw(moved, np.flatnonzero(drawn & (moved >= 0)))
+    row_of = {int(places[row]): int(row) for row in np.flatnonzero(there & np.isin(places, rows))}
+    # In the order of the draw: the first few of it are a smaller sample of the same kind.
+    return ControlDraw(moved, np.array([row_of[row] for row in rows.tolist() if row in row_of], np.int64))

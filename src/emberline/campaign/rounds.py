@@ -44,7 +44,9 @@ def run_steps(campaign: Campaign, current: dict[str, Any], *, progress: Progress
 def _train(campaign: Campaign, current: dict[str, Any], progress: Progress) -> None:
     number = int(current["number"])
     training = training_set(campaign)
-    if len(np.unique(training.labels)) < 2:
+    is_target = np.isin(training.labels, campaign.config.target_indices)
+    if not is_target.any() or is_target.all():
+        # Nothing to tell apart yet: the round asks by the cold start, which goes on until a target has been labelled.
         progress("train", 0, 0)
         return
     model = train(

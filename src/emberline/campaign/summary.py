@@ -44,7 +44,7 @@ def answers_by_row(campaign: Campaign, purpose: str) -> dict[int, int | None]:
 
 
 def estimates(campaign: Campaign, number: int, probabilities: NDArray[np.float32]) -> Estimates:
-    """Purity and completeness of the catalogue that the network and the query labels make, from the control labels."""
+    """Purity and completeness of the catalogue as it is published, from the control labels."""
     control = answers_by_row(campaign, "control")
     known = answers_by_row(campaign, "query")
     known |= {int(row): control.get(int(row)) for row in known_rows(campaign) if int(row) not in known}
@@ -60,6 +60,8 @@ def estimates(campaign: Campaign, number: int, probabilities: NDArray[np.float32
         known,
         campaign.config.target_indices,
         rng=stream(campaign, number, "estimate"),
+        # The published catalogue has the control answers in place of the network's opinion (`final_classes`).
+        corrected=True,
     )
 
 
