@@ -35,6 +35,7 @@ NETWORKS = {
     "vgg, trained as ember": TrainConfig(network="vgg"),
     "vgg, as published": TrainConfig.published(),
 }
+SHIFTS = {f"shift {pixels:g}": TrainConfig(shift_pixels=pixels) for pixels in (0.0, 0.3, 0.5, 1.0)}
 BALANCES = {name: TrainConfig(balance=name) for name in ("none", "weights", "smote", "adasyn")}
 
 
@@ -80,14 +81,16 @@ def compare(
     return {name: {key: statistics.mean(r[key] for r in some) for key in some[0]} for name, some in results.items()}
 
 
-def published_case(spectra: int, training: int, seeds: int) -> dict[str, dict[str, float]]:
-    """Profiles of labelled Ondřejov-like spectra: the networks."""
-    sample, classes = labelled(Survey(preset="ondrejov", spectra=spectra, seed=1))
+def published_case(
+    configs: dict[str, TrainConfig], spectra: int, training: int, seeds: int
+) -> dict[str, dict[str, float]]:
+    """Profiles of labelled Ondřejov-like spectra."""
+    sample, classes = labelled(Survey(preset="ondrejov", spectra=spectra, seed=1, repeats=0.4))
     draws = []
     for seed in range(seeds):
         test, learnt = split_objects(sample[1], sample[2], training / spectra, np.random.default_rng(seed))
         draws.append((drawn(sample, learnt), drawn(sample, test)))
-    return compare(NETWORKS, draws, classes, classes.index("emission"))
+    return compare(configs, draws, classes, classes.index("emission"))
 
 
 def search_case(configs: dict[str, TrainConfig], labels: int, seeds: int) -> dict[str, dict[str, float]]:
@@ -173,17 +176,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--labels", type=int, nargs="*", default=[150, 900])
-    parser.add_argument("--only", choices=["rates", "published", "networks", "balances"])
+    parser.add_argument("--only", choices=["rates", "published", "networks", "balances", "shifts"])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    wanted = [options.only] if options.only else ["rates", "published", "networks", "balances"]
+    wanted = [options.only] if options.only else ["rates", "published", "networks", "balances", "shifts"]
     tables: dict[str, dict[str, dict[str, float]]] = {}
     if "rates" in wanted:
         tables["cost"] = costs()
         tables["spectra a second"] = rates(options.repeats)
     if "published" in wanted:
-        tables["Ondřejov-like profiles, 2000 labels"] = published_case(6000, 2000, options.seeds)
-    for part, configs in (("networks", NETWORKS), ("balances", BALANCES)):
+        tables["Ondřejov-like profiles, 1000 labels"] = published_case(NETWORKS, 3000, 1000, options.seeds)
+    if "shifts" in wanted:
+        tables["Ondřejov-like profiles, 1000 labels, shifts"] = published_case(SHIFTS, 3000, 1000, options.seeds)
+    for part, configs in (("networks", NETWORKS), ("balances", BALANCES), ("shifts", SHIFTS)):
         for labels in options.labels if part in wanted else []:
             tables[f"LAMOST-like search, {labels} labels, {part}"] = search_case(configs, labels, options.seeds)
     if options.json:

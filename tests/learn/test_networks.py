@@ -24,7 +24,7 @@ def test_any_length_gives_one_logit_per_class(name, pixels):
     assert network.embed(x).shape == (3, network.width)
 
 
-@pytest.mark.parametrize(("name", "million", "weights"), [("vgg", 39.4, 2_876_000), ("ember", 2.1, 117_000)])
+@pytest.mark.parametrize(("name", "million", "weights"), [("vgg", 39.4, 2_876_000), ("ember", 4.46, 168_600)])
 def test_cost_is_as_documented(name, million, weights):
     network = build(name, 140, 5, generator=_generator()).eval()
     with FlopCounterMode(display=False) as counter, torch.inference_mode(False), torch.no_grad():

@@ -57,7 +57,7 @@ class TrainConfig:
     validation_fraction: float = 0.2
     dropout: float = 0.5
     label_smoothing: float = 0.0
-    shift_pixels: float = 1.0
+    shift_pixels: float = 0.0
     noise: float = 0.0
 
     @classmethod
