@@ -78,7 +78,8 @@ def test_a_search_from_archive_to_report(workspace: Path) -> None:
     run = emberline("campaign", "run", workspace / "search", "--oracle", workspace / "truth.csv", "--json")
     assert run.returncode == 0, run.stderr
     status = json.loads(run.stdout)
-    assert status["labels"] == {"start": 0, "query": 20, "control": 25}
+    assert (status["labels"]["start"], status["labels"]["query"]) == (0, 20)
+    assert 20 <= status["labels"]["control"] <= 25, "a spectrum drawn twice is asked about once"
     assert json.loads(emberline("campaign", "status", workspace / "search", "--json").stdout) == status
     out = emberline("candidates", workspace / "search", "--out", workspace / "found.vot", "--json")
     assert json.loads(out.stdout)["candidates"] == status["rounds"][-1]["candidates"]
@@ -119,8 +120,8 @@ def test_what_goes_wrong_is_one_message_and_an_exit_code(
 def test_candidates_of_an_unknown_format_are_refused(workspace: Path) -> None:
     emberline("campaign", "new", workspace / "other", "--config", workspace / "search.toml")
     result = emberline("candidates", workspace / "other", "--out", workspace / "found.docx")
-    assert result.returncode in (1, 2)
-    assert "Traceback" not in result.stderr
+    assert result.returncode == 2
+    assert "unknown format for candidates (found '.docx', expected .vot" in result.stderr
 
 
 def test_rejected_files_give_exit_code_three(tmp_path: Path) -> None:

@@ -336,20 +336,23 @@ class Campaign:
 
         return candidate_table(self)
 
-    def write_candidates(self, path: Path | str) -> int:
+    def write_candidates(self, path: Path | str, *, progress: Progress = silent) -> int:
         """Write the candidates as VOTable, FITS, CSV or Parquet, by the file's ending; returns how many."""
-        from emberline.campaign.candidates_io import write_candidates
+        from emberline.campaign.candidates_io import check_format, write_candidates
         from emberline.campaign.results import campaign_provenance
 
+        check_format(path)
+        self.prepare(progress=progress)
         table = self.candidates()
         write_candidates(table, path, campaign_provenance(self))
         return len(table)
 
-    def write_report(self, folder: Path | str) -> Path:
+    def write_report(self, folder: Path | str, *, progress: Progress = silent) -> Path:
         """Write the campaign's report, one HTML page, into `folder`; returns the page's path."""
         from emberline.campaign.report import write_report
         from emberline.campaign.results import report_data
 
+        self.prepare(progress=progress)
         return write_report(report_data(self), Path(folder))
 
     def probabilities(self, number: int | None = None) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import astropy.table
     import pyarrow as pa
 
-__all__ = ["FORMATS", "write_candidates"]
+__all__ = ["FORMATS", "check_format", "write_candidates"]
 
 NULL_INTEGER = -1
 """Stands for "none" in integer columns of formats without nulls (FITS, VOTable), and is declared there."""
@@ -64,19 +64,24 @@ def write_candidates(
     VOTable 1.4 (IVOA REC); FITS 4.0, binary tables; VOParquet 1.0 (IVOA Note); CSV on the Web (W3C REC).
     """
     path = Path(path)
-    writer = FORMATS.get(path.suffix.lower())
-    if writer is None:
+    check_format(path)
+    arrow = _to_arrow(table)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    FORMATS[path.suffix.lower()](arrow, _columns(arrow), path, plain(dict(provenance or {})))
+    return path
+
+
+def check_format(path: Path | str) -> None:
+    """Refuse a file whose extension names no format (`ConfigError`), before any work is done."""
+    suffix = Path(path).suffix
+    if suffix.lower() not in FORMATS:
         raise ConfigError(
             "unknown format for candidates",
             where=str(path),
-            found=repr(path.suffix),
+            found=repr(suffix),
             expected=", ".join(FORMATS),
             action="Give the output one of these extensions.",
         )
-    arrow = _to_arrow(table)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer(arrow, _columns(arrow), path, plain(dict(provenance or {})))
-    return path
 
 
 def _to_arrow(table: Any) -> pa.Table:

@@ -99,10 +99,10 @@ def candidates(folder: Path, out: Path, as_json: bool) -> None:
 
     The ending of the file's name chooses the format.
     """
-    from emberline.campaign import open_campaign
+    from emberline.campaign import Campaign
 
     with progress_display() as progress:
-        count = open_campaign(folder, progress=progress).write_candidates(out)
+        count = Campaign(folder).write_candidates(out, progress=progress)
     result = {"candidates": count, "file": str(out)}
     show(result, as_json=as_json, text=lambda r: f"{r['candidates']:,} candidates written to {r['file']}")
 
@@ -116,8 +116,8 @@ def report(folder: Path, out: Path, as_json: bool) -> None:
 
     One self-contained HTML page: learning curve, estimates, candidates, timings, provenance.
     """
-    from emberline.campaign import open_campaign
+    from emberline.campaign import Campaign
 
     with progress_display() as progress:
-        page = open_campaign(folder, progress=progress).write_report(out)
+        page = Campaign(folder).write_report(out, progress=progress)
     show({"page": str(page)}, as_json=as_json, text=lambda r: f"The report is at {r['page']}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from emberline.errors import ConfigError, EmberlineError
+from emberline.errors import ConfigError, EmberlineError, RecipeError
 from emberline.progress import Progress
 
 __all__ = ["EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_REJECTED", "EXIT_USAGE", "Command", "progress_display", "show"]
@@ -38,7 +38,7 @@ class Command:
             code = error.exit_code
         except EmberlineError as error:
             click.echo(f"Error: {error}", err=True)
-            code = EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
+            code = EXIT_USAGE if isinstance(error, ConfigError | RecipeError) else EXIT_FAILED
         except KeyboardInterrupt:
             click.echo("Interrupted. Run the same command again to resume.", err=True)
             code = EXIT_INTERRUPTED
