@@ -71,7 +71,15 @@ def draw_rounds(axes: Axes, rounds: list[dict[str, Any]]) -> None:
     """Purity and completeness by the labels given, as the known truth says and as the control sample estimates."""
     labels = [row["labels"] for row in rounds]
     for name, colour in (("purity", "#c2410c"), ("completeness", "#1d4ed8")):
-        axes.plot(labels, [row[f"{name}_true"] for row in rounds], "o-", color=colour, ms=4, lw=1.6, label=name)
+        axes.plot(
+            labels,
+            [row[f"{name}_true"] for row in rounds],
+            "o-",
+            color=colour,
+            ms=4,
+            lw=1.6,
+            label=f"{name}, by the truth",
+        )
         last = rounds[-1][name]
         if last and last["value"] is not None:
             error = [[last["value"] - last["low"]], [last["high"] - last["value"]]]
@@ -80,7 +88,7 @@ def draw_rounds(axes: Axes, rounds: list[dict[str, Any]]) -> None:
     axes.plot([], [], "D", color="0.4", ms=4, label="estimate from the\ncontrol sample, 95 %")
     axes.set(ylim=(0, 1.04), xlabel="labels given so far", title="A search of 20,000 simulated spectra")
     axes.set_xlim(left=0)
-    axes.legend(loc="lower right", fontsize=8.5, frameon=False)
+    axes.legend(loc="center", fontsize=8.5, frameon=False)
     axes.grid(alpha=0.25)
 
 
