@@ -107,6 +107,13 @@ def test_votable_survives_characters_that_xml_forbids(tmp_path: Path) -> None:
     assert read["name"][0] == "]]>"
 
 
+@pytest.mark.filterwarnings("error")
+def test_provenance_keys_may_be_patterns(tmp_path: Path) -> None:
+    path = write_candidates(made(1), tmp_path / "c.vot", {"oracle": {"classes": {"*": "none", "a b": "none"}}})
+    infos = {info.name for info in votable.parse(path, verify="exception").resources[0].infos}
+    assert {"oracle.classes.*", "oracle.classes.a b"} <= infos
+
+
 def test_provenance_keys_never_clash_with_columns(tmp_path: Path) -> None:
     path = write_candidates(made(), tmp_path / "c.vot", {"ra": 1, "identifier": 2, "candidates": 3})
     text = path.read_text("utf-8")

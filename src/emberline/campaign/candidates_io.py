@@ -222,8 +222,8 @@ def _votable_header(table: pa.Table, columns: list[Column], provenance: dict[str
     resource.coordinate_systems.append(tree.CooSys(ID="icrs", system="ICRS"))
     whole = ("provenance", json.dumps(provenance, ensure_ascii=False))
     for name, text in [("QUERY_STATUS", "OK"), *_flat(provenance), whole]:
-        info = tree.Info(name=_xml_text(name) or "value", value=_xml_text(text))
-        info.ID = None  # made from the name by astropy: could be that of a column
+        info = tree.Info(ID="none", name=_xml_text(name) or "value", value=_xml_text(text))
+        info.ID = None  # astropy would make one from the name: perhaps that of a column, or with a warning
         resource.infos.append(info)
     body = tree.TableElement(document, name="candidates")
     body.fields.extend(_field(document, column, table[column.name]) for column in columns)
