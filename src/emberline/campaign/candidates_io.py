@@ -184,10 +184,12 @@ def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
 # --- VOTable ---------------------------------------------------------------------------------------------------------
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_NAME = re.compile(r"[^A-Za-z0-9_.-]|^(?=[0-9.-])")
+"""What a reader would replace in an INFO's name, with a warning; the whole record keeps the keys as they are."""
 
 
 def _xml_text(text: str) -> str:
-    """Without the characters that XML 1.0 forbids; each becomes the replacement character."""
+    """With the replacement character for what XML 1.0 forbids."""
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -222,8 +224,8 @@ def _votable_header(table: pa.Table, columns: list[Column], provenance: dict[str
     resource.coordinate_systems.append(tree.CooSys(ID="icrs", system="ICRS"))
     whole = ("provenance", json.dumps(provenance, ensure_ascii=False))
     for name, text in [("QUERY_STATUS", "OK"), *_flat(provenance), whole]:
-        info = tree.Info(ID="none", name=_xml_text(name) or "value", value=_xml_text(text))
-        info.ID = None  # astropy would make one from the name: perhaps that of a column, or with a warning
+        info = tree.Info(name=_NOT_NAME.sub("_", name) or "value", value=_xml_text(text))
+        info.ID = None  # made from the name by astropy: could be that of a column
         resource.infos.append(info)
     body = tree.TableElement(document, name="candidates")
     body.fields.extend(_field(document, column, table[column.name]) for column in columns)
