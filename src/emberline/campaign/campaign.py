@@ -56,13 +56,13 @@ def new_campaign(path: Path | str, config: CampaignConfig, *, progress: Progress
         raise CampaignError("the folder is in use", where=str(path), action="Choose another for the new campaign.")
     config = config.resolved(Path.cwd())
     recipe = Recipe.load(config.recipe)
-    open_pool(config.pool, recipe, progress=progress)
+    pool = open_pool(config.pool, recipe, progress=progress)
     starts = [starting_set(start, recipe, config.classes, progress=progress) for start in config.start]
     with _folder_in_the_making(path) as made:
         write_text(made / "recipe.toml", recipe.to_toml())
         save_training_set(made / "start.npz", join_sets(starts, recipe))
         write_text(made / "campaign.toml", to_toml(_relative(config, path.resolve())))
-        meta = {"created": now(), "emberline": __version__, "origin": str(path.resolve())}
+        meta = {"created": now(), "emberline": __version__, "origin": str(path.resolve()), "pool": str(len(pool))}
         Database.create(made / "campaign.db", meta).close()
     return Campaign(path)
 
@@ -155,6 +155,10 @@ class Campaign:
     def start(self) -> TrainingSet:
         """The labelled spectra that the campaign started from; none for a cold start."""
         return load_training_set(self.path / "start.npz")
+
+    def close(self) -> None:
+        """Let go of the data base; what was stored is on the disk already."""
+        self.database.close()
 
     # Labels -----------------------------------------------------------------------------------------------------
 

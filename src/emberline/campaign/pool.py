@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -54,26 +54,37 @@ class Pool:
         digest.update(np.packbits(self.usable).tobytes())
         return digest.hexdigest()[:16]
 
-    def rows(self, identifiers: Sequence[str]) -> NDArray[np.int64]:
-        """Where spectra stand in the pool.
+    @functools.cached_property
+    def _order(self) -> NDArray[np.int64]:
+        """The rows by identifier: sorting millions of names takes seconds, so it is done once."""
+        return np.argsort(self.identifiers, kind="stable")
+
+    def find(self, identifiers: Iterable[str]) -> NDArray[np.int64]:
+        """Where spectra stand in the pool, in the order given; -1 for those that are not in it."""
+        wanted = np.array(list(identifiers), dtype=np.str_)
+        if len(wanted) == 0:
+            return np.zeros(0, np.int64)
+        places = np.searchsorted(self.identifiers, wanted, sorter=self._order)
+        rows = self._order[np.minimum(places, len(self) - 1)]
+        return np.where(self.identifiers[rows] == wanted, rows, -1)
+
+    def rows(self, identifiers: Iterable[str]) -> NDArray[np.int64]:
+        """As `find`, for spectra that must be there.
 
         Raises
         ------
         CampaignError
             A spectrum is not in the pool (any more).
         """
-        order = np.argsort(self.identifiers, kind="stable")
-        wanted = np.asarray(identifiers, dtype=self.identifiers.dtype if len(identifiers) == 0 else np.str_)
-        places = np.searchsorted(self.identifiers, wanted, sorter=order)
-        rows = order[np.minimum(places, len(order) - 1)] if len(order) else np.zeros(0, np.int64)
-        wrong = np.flatnonzero(self.identifiers[rows] != wanted) if len(rows) == len(wanted) else np.arange(len(wanted))
-        if wrong.size:
+        names = list(identifiers)
+        rows = self.find(names)
+        if (rows < 0).any():
             raise CampaignError(
                 "a spectrum that was asked about is not in the pool",
-                found=str(wanted[wrong[0]]),
+                found=str(names[int(np.argmin(rows))]),
                 action="Restore the archive, or the pool's condition, as it was.",
             )
-        return rows.astype(np.int64)
+        return rows
 
     def catalogue(self, columns: list[str]) -> pa.Table:
         """Columns of the archives' catalogues, one row a row of the pool, in its order."""
@@ -107,12 +118,15 @@ def open_pool(config: PoolConfig, recipe: Recipe, *, progress: Progress = silent
     for index, path in enumerate(config.archives):
         archive = open_archive(path)
         features = archive.build_features(recipe, progress=progress)
-        wanted = archive.catalogue(["identifier"], where=config.where or None)["identifier"].to_numpy(False)
-        keep = np.isin(np.asarray(features.identifiers, dtype=np.str_), wanted.astype(np.str_))
+        identifiers = np.asarray(features.identifiers, dtype=np.str_)
+        keep = np.ones(len(identifiers), bool)
+        if config.where:
+            wanted = archive.catalogue(["identifier"], where=config.where)["identifier"].to_numpy(False)
+            keep = np.isin(identifiers, wanted.astype(np.str_))
         values = features.values if keep.all() else np.asarray(features.values[np.flatnonzero(keep)])
         parts.append(
             (
-                np.asarray(features.identifiers, dtype=np.str_)[keep],
+                identifiers[keep],
                 np.asarray(features.objects).astype(np.str_)[keep],
                 values,
                 np.asarray(features.flagged, dtype=bool)[keep],

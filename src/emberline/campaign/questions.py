@@ -50,7 +50,8 @@ def known_rows(campaign: Campaign) -> Rows:
     """Rows that a strategy chose before, or that the campaign started from."""
     names = {q.identifier for q in campaign.database.questions() if q.purpose == "query"}
     names |= set(campaign.start.identifiers.tolist())
-    return np.flatnonzero(np.isin(campaign.pool.identifiers, np.array(sorted(names), np.str_)))
+    rows = campaign.pool.find(sorted(names))
+    return np.sort(rows[rows >= 0])
 
 
 def _available(campaign: Campaign) -> NDArray[np.bool_]:
@@ -101,8 +102,8 @@ def _queries(
         targets=config.target_indices,
         rng=stream(campaign, number, "query"),
     )
-    control = np.flatnonzero(np.isin(pool.identifiers, np.array(sorted(hidden), np.str_)))
-    new, passed = ask(strategy(name, {} if model is None else config.query.parameters), query, control)
+    control = pool.find(sorted(hidden))
+    new, passed = ask(strategy(name, {} if model is None else config.query.parameters), query, control[control >= 0])
     chosen = [(name, row) for row in new] + [(MET, row) for row in passed]
     names = campaign.identifiers([row for _, row in chosen])
     return [

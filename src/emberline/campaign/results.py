@@ -60,7 +60,7 @@ def status(campaign: Campaign) -> dict[str, Any]:
         "path": str(campaign.path),
         "classes": list(campaign.config.classes),
         "targets": list(campaign.config.targets),
-        "pool": summaries[-1]["pool"] if summaries else len(campaign.pool),
+        "pool": summaries[-1]["pool"] if summaries else int(campaign.database.meta("pool") or 0),
         "labels": {
             "start": len(campaign.start.labels),
             "query": sum(label.purpose == "query" for label in labels),

@@ -67,9 +67,9 @@ def estimates(campaign: Campaign, number: int, probabilities: NDArray[np.float32
 
 def _start_rows(campaign: Campaign) -> dict[int, int | None]:
     """Rows of the pool that the campaign started from, with their classes."""
-    labels = dict(zip(campaign.start.identifiers.tolist(), campaign.start.labels.tolist(), strict=True))
-    rows = np.flatnonzero(np.isin(campaign.pool.identifiers, campaign.start.identifiers))
-    return {int(row): labels[str(campaign.pool.identifiers[row])] for row in rows}
+    rows = campaign.pool.find(campaign.start.identifiers.tolist())
+    labels = zip(rows.tolist(), campaign.start.labels.tolist(), strict=True)
+    return {row: label for row, label in labels if row >= 0}
 
 
 def summarise(campaign: Campaign, current: dict[str, Any], truth: Mapping[str, str] | None) -> dict[str, Any]:
