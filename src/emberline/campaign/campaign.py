@@ -134,11 +134,16 @@ class Campaign:
         self._pool: Pool | None = None
 
     def _load_config(self) -> CampaignConfig:
-        config = from_toml(CampaignConfig, self.path / "campaign.toml")
+        config = self.stored_config
         here = config.resolved(self.path.resolve())
         if all(archive.exists() for archive in here.pool.archives):
             return here
         return config.resolved(Path(self.database.meta("origin") or self.path))
+
+    @functools.cached_property
+    def stored_config(self) -> CampaignConfig:
+        """The configuration as it is written in the folder: its paths are relative to it."""
+        return from_toml(CampaignConfig, self.path / "campaign.toml")
 
     def prepare(self, *, progress: Progress = silent) -> Pool:
         """Open the pool, once."""

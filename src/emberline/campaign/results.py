@@ -34,7 +34,7 @@ _METHOD = (
 
 def campaign_provenance(campaign: Campaign) -> dict[str, Any]:
     """What produced the results: software, configuration, recipe and pool, with their hashes."""
-    config = to_mapping(campaign.config)
+    config = to_mapping(campaign.stored_config)
     return provenance(
         campaign=campaign.config.name,
         campaign_created=campaign.database.meta("created"),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +21,7 @@ from emberline.learn.metrics import evaluate
 from emberline.learn.model import Model
 from emberline.learn.networks import SpectrumNetwork, build, device, use_generator
 from emberline.learn.split import split_objects
+from emberline.learn.threads import threads
 from emberline.progress import Progress, silent
 from emberline.provenance import provenance
 
@@ -91,7 +90,7 @@ def train(
     network = _start(config, values.shape[1], classes, recipe_hash, generator, init)
     if init is None:
         _standardise(network, values[training])
-    with _threads(_THREADS.get(config.network)):
+    with threads(_THREADS.get(config.network)):
         history = _fit(network, balanced, (values[held_out], labels[held_out]), config, generator, progress)
     model = Model(network, classes, values.shape[1], recipe_hash, config)
     model.metrics = {**_measure(model, values[held_out], labels[held_out]), **history}
@@ -99,17 +98,6 @@ def train(
     model.metrics["seconds"] = time.perf_counter() - started
     model.provenance = provenance(recipe_hash=recipe_hash, config=to_mapping(config), threads=torch.get_num_threads())
     return model
-
-
-@contextlib.contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Compute on `count` threads, or on all when None, and put the setting back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(before if count is None else min(count, before))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _checked(
