@@ -19,7 +19,7 @@ from emberline.simulate import Survey, feature_block
 @pytest.mark.slow
 def test_the_published_network_and_protocol_reach_096():
     recipe = Recipe.load("halpha-140")
-    config = Survey(preset="ondrejov", spectra=2800, seed=11, repeats=0.4)
+    config = Survey(preset="ondrejov", spectra=2000, seed=11, repeats=0.2)
     blocks = [feature_block(config, index, recipe) for index in range(config.blocks)]
     values = np.concatenate([block.features.values for block in blocks])
     names, objects = (np.concatenate([block.truth[key] for block in blocks]) for key in ("label", "object"))
