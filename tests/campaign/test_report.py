@@ -240,6 +240,14 @@ def test_text_has_contrast(theme: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "low", "expected"),
+    [(1.0, 0.135, "≥ 13.5 %"), (1.0, 0.97, "100 %"), (0.9, 0.5, "90 %"), (math.nan, math.nan, "not yet estimated")],
+)
+def test_a_headline_claims_no_more_than_the_interval_shows(value: float, low: float, expected: str) -> None:
+    assert words.headline(Interval(value, low, 1.0)).replace("\N{NARROW NO-BREAK SPACE}", " ") == expected
+
+
+@pytest.mark.parametrize(
     ("share", "expected"),
     [
         (0.934, "93.4 %"),

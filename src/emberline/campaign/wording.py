@@ -12,6 +12,7 @@ __all__ = [
     "count",
     "duration",
     "estimate",
+    "headline",
     "interval",
     "measure",
     "percent",
@@ -21,6 +22,7 @@ __all__ = [
 
 UNKNOWN = "not yet estimated"
 _THIN = "\N{NARROW NO-BREAK SPACE}"
+_NEARLY_ALL = 0.95
 
 
 def percent(share: float | None) -> str:
@@ -39,6 +41,13 @@ def interval(given: EstimateLike | None) -> str:
         return ""
     low, high = (f"{100 * end:.1f}".removesuffix(".0") for end in (given.low, given.high))
     return f"{low}–{high}{_THIN}%"
+
+
+def headline(given: EstimateLike | None) -> str:
+    """The number to show alone: the value, or ``≥ 13.5 %`` when the sample met no counterexample and proves no more."""
+    if given is not None and known(given) and given.value == 1 and given.low < _NEARLY_ALL:
+        return f"≥{_THIN}{percent(given.low)}"
+    return percent(given.value) if given is not None else UNKNOWN
 
 
 def estimate(given: EstimateLike | None) -> str:
