@@ -61,6 +61,7 @@ def test_identifiers_are_new_and_hosts_are_the_objects(hosts):
     made = make_block(SETTINGS, 0, hosts=hosts)
     assert len(set(made.block.identifiers)) == len(made.block)
     assert set(made.truth["object"]) <= {meta.identifier for meta in hosts.meta}
+    assert all(meta.survey.startswith("simulated") for meta in made.block.meta), "nobody takes them for real"
     again = make_block(SETTINGS, 0, hosts=hosts)
     np.testing.assert_array_equal(made.block.flux, again.block.flux)
 

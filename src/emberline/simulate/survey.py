@@ -73,7 +73,10 @@ def make_block(config: Survey, index: int, *, hosts: HostSample | None = None) -
 def _on_hosts(config: Survey, index: int, population: Population, hosts: HostSample) -> SimulatedBlock:
     real, chosen = choose_hosts(config, index, population, hosts)
     names = _identifiers(config, index, np.arange(chosen.size), "host")
-    meta = [dataclasses.replace(hosts.meta[i], identifier=name) for i, name in zip(chosen, names, strict=True)]
+    meta = [
+        dataclasses.replace(hosts.meta[i], identifier=name, survey=f"simulated on {hosts.meta[i].survey}")
+        for i, name in zip(chosen, names, strict=True)
+    ]
     truth = truth_table(config, index, real)
     truth["identifier"] = np.array(names)
     truth["object"] = np.array([hosts.meta[i].identifier for i in chosen])
