@@ -17,10 +17,10 @@ import pytest
 
 from emberline.archive import ingest_blocks
 from emberline.campaign import Campaign, CampaignConfig, new_campaign, open_campaign, read_status
-from emberline.campaign.config import ControlConfig, PoolConfig, StartConfig, StopConfig
+from emberline.campaign.config import ControlConfig, PoolConfig, QueryConfig, StartConfig, StopConfig
 from emberline.campaign.training import training_set
 from emberline.config import to_toml
-from emberline.errors import CampaignError, EmberlineError, NewerVersionError
+from emberline.errors import CampaignError, ConfigError, EmberlineError, NewerVersionError
 from emberline.learn import TrainConfig
 from tests.campaign.conftest import lines, write_truth
 
@@ -246,6 +246,22 @@ def test_an_empty_pool_is_refused(config: CampaignConfig, survey: Path, tmp_path
     pool = PoolConfig(archives=(survey / "survey",), where="dec > 89.9")
     with pytest.raises(CampaignError, match="pool is empty"):
         new_campaign(tmp_path / "campaign", dataclasses.replace(config, pool=pool))
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (QueryConfig(strategy="sek"), "no strategy 'sek'.*Did you mean 'seek'"),
+        (QueryConfig(parameters={"exploits": 0.5}), "unknown key 'exploits'.*Did you mean 'exploit'"),
+        (QueryConfig(cold_start="cold"), "no strategy 'cold'"),
+    ],
+)
+def test_a_wrong_strategy_is_refused_before_the_first_round(
+    config: CampaignConfig, tmp_path: Path, query: QueryConfig, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        new_campaign(tmp_path / "campaign", dataclasses.replace(config, query=query))
+    assert not (tmp_path / "campaign").exists()
 
 
 def test_a_used_folder_is_refused_and_left_alone(config: CampaignConfig, tmp_path: Path) -> None:

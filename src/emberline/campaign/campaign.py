@@ -27,6 +27,7 @@ from emberline.config import from_toml, to_toml
 from emberline.errors import CampaignError, ConfigError
 from emberline.features import Recipe
 from emberline.files import exclusive_lock, write_text
+from emberline.learn.strategies import strategy
 from emberline.progress import Progress, silent
 from emberline.provenance import now
 
@@ -50,12 +51,16 @@ def new_campaign(path: Path | str, config: CampaignConfig, *, progress: Progress
     ------
     CampaignError
         The folder is in use, the pool is empty, or no starting label can be used.
+    ConfigError, RecipeError
+        There is no such strategy or recipe, or one of its settings is wrong.
     """
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise CampaignError("the folder is in use", where=str(path), action="Choose another for the new campaign.")
     config = config.resolved(Path.cwd())
     recipe = Recipe.load(config.recipe)
+    strategy(config.query.strategy, config.query.parameters)
+    strategy(config.query.cold_start)
     pool = open_pool(config.pool, recipe, progress=progress)
     starts = [starting_set(start, recipe, config.classes, progress=progress) for start in config.start]
     with _folder_in_the_making(path) as made:
