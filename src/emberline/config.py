@@ -33,7 +33,7 @@ def from_toml(kind: type[T], source: Path | str) -> T:
             mapping = tomllib.load(stream)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(source)) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"is not valid TOML: {error}", where=str(source)) from error
     return from_mapping(kind, mapping, where=str(source))
 

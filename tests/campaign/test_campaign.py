@@ -202,6 +202,59 @@ def test_an_oracle_that_knows_nothing_is_an_error(config: CampaignConfig, tmp_pa
         campaign.run(lambda names: [None] * len(names))
 
 
+def test_questions_without_an_answer_are_asked_again(config: CampaignConfig, survey: Path, tmp_path: Path) -> None:
+    campaign = new_campaign(tmp_path / "campaign", config)
+    truth = campaign._oracle(survey / "truth.csv")[1]
+    assert truth is not None
+    half = {name: answer for name, answer in truth.items() if int(name[-1]) % 2}
+    campaign.run(half)
+    waiting = {question.identifier for question in campaign.unanswered()}
+    assert waiting
+    assert campaign.status()["unanswered"] == len(waiting)
+    rounds = len(campaign.rounds())
+    campaign.run(survey / "truth.csv")
+    assert waiting <= {label.identifier for label in campaign.labels()}
+    assert campaign.status()["unanswered"] == 0
+    assert len(campaign.rounds()) == rounds + 1, "the late answers are learnt from"
+
+
+def test_labels_that_a_campaign_started_from_stand_in_its_catalogue(
+    config: CampaignConfig, survey: Path, tmp_path: Path
+) -> None:
+    truth = dict(line.split(",") for line in (survey / "truth.csv").read_text().split()[1:])
+    wrong = {name: {"emission": "none", "none": "emission"}[answer] for name, answer in list(truth.items())[:60]}
+    start = StartConfig(archive=survey / "survey", table=write_truth(tmp_path / "start.csv", wrong))
+    campaign = new_campaign(tmp_path / "campaign", dataclasses.replace(config, start=(start,)))
+    campaign.run(survey / "truth.csv", rounds=1)
+    table = campaign.candidates()
+    started = {row["identifier"] for row in table if row["label_purpose"] == "start"}
+    assert started == {name for name, answer in wrong.items() if answer == "emission"}
+    assert not set(table["identifier"]) & {name for name, answer in wrong.items() if answer == "none"}
+
+
+def test_results_are_those_of_the_last_round_that_read_the_pool(
+    config: CampaignConfig, survey: Path, tmp_path: Path
+) -> None:
+    campaign = new_campaign(tmp_path / "campaign", config)
+    campaign.run(survey / "truth.csv")
+    before = list(campaign.candidates()["identifier"])
+
+    def interrupt(name: str, done: int, total: int | None) -> None:
+        if name == "predict":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        campaign.run(survey / "truth.csv", rounds=3, progress=interrupt)
+    assert list(open_campaign(campaign.path).candidates()["identifier"]) == before
+
+
+def test_damaged_probabilities_are_named(finished: Campaign, tmp_path: Path) -> None:
+    shutil.copytree(finished.path, tmp_path / "copy")
+    (tmp_path / "copy" / "rounds" / "002" / "probabilities.npy").write_bytes(b"not an array")
+    with pytest.raises(CampaignError, match=r"probabilities\.npy: the probabilities cannot be read"):
+        open_campaign(tmp_path / "copy").candidates()
+
+
 def test_labels_may_be_given_one_by_one_and_undone(config: CampaignConfig, tmp_path: Path) -> None:
     campaign = new_campaign(tmp_path / "campaign", config)
     campaign.advance()

@@ -67,6 +67,8 @@ def test_a_configuration_survives_being_written(tmp_path: Path) -> None:
         ('archives = ["lamost"]', "archives = []", "pool.archives is empty"),
         ('recipe = "halpha-140"', "", "the key 'recipe' is missing"),
         ('name = "Be stars"', 'name = "Be stars', "not valid TOML"),
+        ('"double-peak" = "emission"', '"double-peak" = "emision"', "taken to mean 'emision'"),
+        ("batch = 50", "batch = 50\n[stop]\nrounds = -1", "stop.rounds is -1"),
     ],
 )
 def test_what_is_wrong_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:

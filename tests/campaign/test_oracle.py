@@ -63,6 +63,18 @@ def test_a_table_that_does_not_fit_is_refused(tmp_path: Path, text: str, config:
         table_oracle(_table(tmp_path, text), config, ANSWERS, CATALOGUE)
 
 
+def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "truth.csv"
+    path.write_text("identifier,label\nlamost-1,none\n", encoding="utf-8-sig")
+    assert table_oracle(path, OracleConfig(), ANSWERS, CATALOGUE) == {"lamost-1": "none"}
+
+
+def test_two_answers_for_one_spectrum_are_refused(tmp_path: Path) -> None:
+    path = _table(tmp_path, "identifier,label\nlamost-1,none\nlamost-1,none\nlamost-1,bad\n")
+    with pytest.raises(ConfigError, match=r"row 3: lamost-1 has two different answers.*'bad'.*'none'"):
+        table_oracle(path, OracleConfig(), ANSWERS, CATALOGUE)
+
+
 def test_a_missing_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.csv: cannot be read"):
         table_oracle(tmp_path / "nowhere.csv", OracleConfig(), ANSWERS, CATALOGUE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,36 @@ def test_candidates_of_an_unknown_format_are_refused(workspace: Path) -> None:
     result = emberline("candidates", workspace / "other", "--out", workspace / "found.docx")
     assert result.returncode == 2
     assert "unknown format for candidates (found '.docx', expected .vot" in result.stderr
+
+
+def test_a_folder_that_is_a_file_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = emberline("demo", "--out", tmp_path / "file")
+    assert (result.returncode, "Traceback" in result.stderr) == (1, False)
+    assert f"Error: {tmp_path / 'file'}: File exists" in result.stderr
+
+
+def test_a_configuration_that_is_no_text_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "search.toml").write_bytes(b"\xff\xfe\x00")
+    result = emberline("campaign", "new", tmp_path / "c", "--config", tmp_path / "search.toml")
+    assert (result.returncode, "Traceback" in result.stderr) == (2, False)
+    assert "is not valid TOML" in result.stderr
+
+
+def test_ctrl_c_gives_exit_code_130_and_the_same_command_resumes(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from emberline.cli import main; main()"]
+    arguments = ["simulate", "--into", str(tmp_path / "a"), "--spectra", "3000", "--seed", "1", "--workers", "1"]
+    with subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("simulate"):
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stderr.read()
+    assert (process.returncode, "Traceback" in rest) == (130, False)
+    assert "to resume" in rest
+    assert emberline(*arguments).returncode == 0
+    assert json.loads(emberline("info", tmp_path / "a", "--json").stdout)["spectra"] == 3000
 
 
 def test_rejected_files_give_exit_code_three(tmp_path: Path) -> None:

@@ -117,6 +117,12 @@ def _records(folder: Path) -> list[dict[str, Any]]:
             records.append(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:  # published while we looked
             continue
+        except ValueError as error:
+            raise ArchiveError(
+                f"a note of what waits to be published cannot be read: {error}",
+                where=str(path),
+                action="Remove it and ingest the same files again.",
+            ) from error
     return records
 
 

@@ -350,8 +350,12 @@ def built_recipes(archive: Archive) -> list[dict[str, Any]]:
     """What feature matrices there are: hash, name of the recipe, rows, and whether they cover the archive."""
     found = []
     for path in sorted((archive.path / "features").glob("*/index.parquet")):
-        recipe = Recipe.load(path.parent / "recipe.toml")
-        rows = pq.ParquetFile(path).metadata.num_rows
+        try:
+            recipe = Recipe.load(path.parent / "recipe.toml")
+            rows = pq.ParquetFile(path).metadata.num_rows
+        except (EmberlineError, pa.ArrowInvalid, OSError) as error:
+            found.append({"hash": path.parent.name, "recipe": f"damaged: {error}", "spectra": 0, "complete": False})
+            continue
         found.append(
             {"hash": path.parent.name, "recipe": recipe.name, "spectra": rows, "complete": rows >= len(archive)}
         )

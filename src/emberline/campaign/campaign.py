@@ -185,6 +185,13 @@ class Campaign:
         waiting = self._by_identifier(self.database.questions(current["number"]))
         return [question for name, question in waiting.items() if name not in answered]
 
+    def unanswered(self) -> list[Question]:
+        """What was asked in any round that is over and has no answer; `run` asks it again first."""
+        answered = {label.identifier for label in self.labels()}
+        over = {row["number"] for row in self.rounds() if row["finished"]}
+        waiting = self._by_identifier([q for q in self.database.questions() if q.round in over])
+        return [question for name, question in waiting.items() if name not in answered]
+
     @staticmethod
     def _by_identifier(questions: list[Question]) -> dict[str, Question]:
         """One question a spectrum; a control question comes before a query, so that its answer is not learnt from."""
@@ -285,11 +292,12 @@ class Campaign:
         who = who or (Path(oracle).name if isinstance(oracle, str | Path) else "function")
         wanted = self.config.stop.rounds if rounds is None else rounds
         with exclusive_lock(self.path / "run.lock", "another run works on this campaign"):
+            late = self._answer(answer, self.unanswered(), who)
             while self._rounds_done() < wanted and not self._enough_labels():
                 self._one_round(answer, truth, who, None, progress)
             if self.current_round() is not None:
                 self._one_round(answer, truth, who, None, progress)
-            if self._labels_since_training():
+            if late or self._labels_since_training():
                 self._one_round(answer, truth, who, 0, progress)
         return [row["summary"] for row in self.rounds()]
 
@@ -313,18 +321,24 @@ class Campaign:
     ) -> None:
         number = self.advance(batch=batch, progress=progress)
         questions = self.open_questions()
-        if questions:
-            replies = ask(oracle, [q.identifier for q in questions], self.config.answers)
-            given = {q.identifier: a for q, a in zip(questions, replies, strict=True) if a is not None}
-            if not given and len(questions) == len(self.database.questions(number)):
-                raise CampaignError(
-                    "the oracle answered none of the questions",
-                    where=f"round {number}",
-                    found=f"no answer for {questions[0].identifier} and {len(questions) - 1} more",
-                    action="Give a table that covers the pool.",
-                )
-            self.label(given, who=who)
+        given = self._answer(oracle, questions, who)
+        if questions and not given and len(questions) == len(self.database.questions(number)):
+            raise CampaignError(
+                "the oracle answered none of the questions",
+                where=f"round {number}",
+                found=f"no answer for {questions[0].identifier} and {len(questions) - 1} more",
+                action="Give a table that covers the pool.",
+            )
         self.finish_round(truth=truth)
+
+    def _answer(self, oracle: Oracle, questions: list[Question], who: str) -> int:
+        """Put questions to the oracle and store what it answers; returns how many it did."""
+        if not questions:
+            return 0
+        replies = ask(oracle, [q.identifier for q in questions], self.config.answers)
+        given = {q.identifier: a for q, a in zip(questions, replies, strict=True) if a is not None}
+        self.label(given, who=who)
+        return len(given)
 
     def _rounds_done(self) -> int:
         return sum(1 for row in self.rounds() if row["batch"] and row["finished"])

@@ -147,6 +147,11 @@ class StopConfig:
     rounds: int = 10
     labels: int | None = None
 
+    def __post_init__(self) -> None:
+        for name, value in (("rounds", self.rounds), ("labels", self.labels)):
+            if value is not None and value < 1:
+                raise ValueError(f"stop.{name} is {value}: choose 1 or more")
+
 
 @dataclasses.dataclass(frozen=True)
 class CandidateConfig:
@@ -207,6 +212,10 @@ class CampaignConfig:
         if len(self.targets) == len(self.classes):
             raise ValueError("every class is a target: name at least one class that is not searched for")
         reserved = [name for name in self.classes if name == "not sure" or not name.strip()]
+        for table in (self.oracle, *self.start):
+            strange = [answer for answer in table.classes.values() if answer not in self.answers]
+            if strange:
+                raise ValueError(f"an answer is taken to mean {strange[0]!r}: choose from {list(self.answers)}")
         if reserved:
             raise ValueError(f"{reserved[0]!r} is an answer, not a class: leave it out of classes")
 

@@ -59,7 +59,7 @@ class Label:
     who: str
     identifier: str
     answer: str
-    purpose: Purpose
+    purpose: Purpose | Literal["start"]
     round: int
     model: str
     details: dict[str, Any]

@@ -45,7 +45,7 @@ def table_oracle(path: Path | str, config: OracleConfig, answers: Sequence[str],
         A column is missing, or an answer is no class and no pattern covers it; the message names the row.
     """
     try:
-        with open(path, encoding="utf-8", newline="") as stream:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
             rows = list(csv.DictReader(stream))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"cannot be read as CSV: {error}", where=str(path)) from error
@@ -62,8 +62,18 @@ def table_oracle(path: Path | str, config: OracleConfig, answers: Sequence[str],
         )
     found = answers_from_rows(rows, config, answers, where=str(path))
     identify = _identifier_finder(catalogue)
-    named = ((identify(row[key] or ""), answer) for row, answer in zip(rows, found, strict=True))
-    return {identifier: answer for identifier, answer in named if identifier is not None}
+    result: dict[str, str] = {}
+    for number, (row, answer) in enumerate(zip(rows, found, strict=True), start=1):
+        identifier = identify(row[key] or "")
+        if identifier is not None and result.setdefault(identifier, answer) != answer:
+            raise ConfigError(
+                f"{identifier} has two different answers",
+                where=f"{path}, row {number}",
+                found=repr(answer),
+                expected=f"{result[identifier]!r}, as in an earlier row",
+                action="Keep one of them.",
+            )
+    return result
 
 
 def _identifier_finder(catalogue: pa.Table) -> Callable[[str], str | None]:

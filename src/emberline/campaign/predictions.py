@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "latest_model",
+    "latest_prediction",
     "load_probabilities",
     "model_file",
     "model_of_round",
@@ -58,6 +59,13 @@ def model_of_round(campaign: Campaign, number: int) -> Model | None:
     return model
 
 
+def latest_prediction(campaign: Campaign) -> int | None:
+    """The newest round whose network has read the whole pool; None before the first."""
+    read = [row["number"] for row in campaign.rounds() if "predict" in campaign.database.steps(row["number"])]
+    found = [number for number in read if (round_folder(campaign.path, number) / "pool.txt").is_file()]
+    return found[-1] if found else None
+
+
 def load_probabilities(campaign: Campaign, number: int | None = None) -> NDArray[np.float32]:
     """Class probabilities of the pool in the latest round that has them, or in round `number`.
 
@@ -66,20 +74,23 @@ def load_probabilities(campaign: Campaign, number: int | None = None) -> NDArray
     CampaignError
         No network has been trained yet, or the pool has changed since.
     """
-    if number is None:
-        model = latest_model(campaign.path)
-        number = int(model.stem.removeprefix("round-")) if model else 0
+    number = latest_prediction(campaign) if number is None else number
+    if number is None or not (round_folder(campaign.path, number) / "pool.txt").is_file():
+        raise CampaignError("no network has read the pool yet", where=str(campaign.path), action="Run a round first.")
     folder = round_folder(campaign.path, number)
     file = folder / "probabilities.npy"
-    if not file.is_file():
-        raise CampaignError("no network has read the pool yet", where=str(campaign.path), action="Run a round first.")
-    if (folder / "pool.txt").read_text(encoding="utf-8") != campaign.pool.fingerprint:
+    if (folder / "pool.txt").read_text(encoding="utf-8", errors="replace") != campaign.pool.fingerprint:
         raise CampaignError(
             "the pool has changed since this round was predicted",
             where=str(folder),
             action="Run another round to read the new spectra.",
         )
-    probabilities: NDArray[np.float32] = np.load(file, mmap_mode="r")
+    try:
+        probabilities: NDArray[np.float32] = np.load(file, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise CampaignError(
+            f"the probabilities cannot be read: {error}", where=str(file), action="Run another round to make new ones."
+        ) from error
     return probabilities
 
 

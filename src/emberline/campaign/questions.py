@@ -47,8 +47,17 @@ def ask_round(campaign: Campaign, current: dict[str, Any], progress: Progress) -
 
 
 def known_rows(campaign: Campaign) -> Rows:
-    """Rows that a strategy chose before, or that the campaign started from."""
-    names = {q.identifier for q in campaign.database.questions() if q.purpose == "query"}
+    """Rows that a strategy chose before, or that the campaign started from.
+
+    What was asked in an earlier round and never answered may be asked again.
+    """
+    answered = {label.identifier for label in campaign.labels()}
+    current = campaign.current_round()
+    names = {
+        q.identifier
+        for q in campaign.database.questions()
+        if q.purpose == "query" and (q.identifier in answered or (current and q.round == current["number"]))
+    }
     names |= set(campaign.start.identifiers.tolist())
     rows = campaign.pool.find(sorted(names))
     return np.sort(rows[rows >= 0])

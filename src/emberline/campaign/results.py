@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emberline.campaign.database import Label
-from emberline.campaign.predictions import latest_model, load_probabilities, target_probability
+from emberline.campaign.predictions import latest_prediction, load_probabilities, target_probability
 from emberline.campaign.report_data import GalleryItem, Interval, ReportData, RoundSummary
 from emberline.campaign.summary import answers_by_row, final_classes, network_classes
 from emberline.config import to_mapping
@@ -70,6 +70,7 @@ def status(campaign: Campaign) -> dict[str, Any]:
         "rounds": [{**summary, "labels": summary["labels_query"] + summary["labels_control"]} for summary in summaries],
         "open_round": rounds[-1]["number"] if rounds and not rounds[-1]["summary"] else None,
         "open_questions": len(waiting),
+        "unanswered": len(campaign.unanswered()),
         "next": _next_step(campaign, rounds, len(waiting)),
     }
 
@@ -78,6 +79,8 @@ def _next_step(campaign: Campaign, rounds: list[dict[str, Any]], waiting: int) -
     path = campaign.path
     if not rounds or waiting or rounds[-1]["summary"] is None:
         return f"emberline campaign run {path} --oracle TRUTH.csv"
+    if latest_prediction(campaign) is None:
+        return f"emberline campaign run {path} --oracle TRUTH.csv --rounds {len(rounds) + 1} (no target labelled yet)"
     return f"emberline candidates {path} --out candidates.vot"
 
 
@@ -111,7 +114,7 @@ def candidate_table(campaign: Campaign) -> Table:
     table["probability"] = chance[rows]
     for index, name in enumerate(probability_columns(classes)):
         table[name] = probabilities[rows, index]
-    labels = {label.identifier: label for label in campaign.labels()}
+    labels = {label.identifier: label for label in [*_start_labels(campaign), *campaign.labels()]}
     given = [labels.get(name) for name in campaign.identifiers(rows)]
     table["label"] = np.array([label.answer if label else "" for label in given], dtype=np.str_)
     table["labelled_by"] = np.array([label.who if label else "" for label in given], dtype=np.str_)
@@ -123,6 +126,13 @@ def candidate_table(campaign: Campaign) -> Table:
     table["bad_fraction"] = campaign.pool.bad_fraction[rows]
     table["source_file"] = catalogue["source_file"].to_numpy(zero_copy_only=False)
     return table
+
+
+def _start_labels(campaign: Campaign) -> list[Label]:
+    """The labels that the campaign started from, in the form of the others; they belong to no round."""
+    pairs = zip(campaign.start.identifiers.tolist(), campaign.start.labels.tolist(), strict=True)
+    classes = campaign.config.classes
+    return [Label(0, "", "start", name, classes[index], "start", -1, "", {}) for name, index in pairs]
 
 
 def _purity_of(campaign: Campaign, given: list[Label | None]) -> NDArray[np.float32]:
@@ -157,7 +167,7 @@ def report_data(campaign: Campaign) -> ReportData:
         "method": _METHOD,
         "provenance": campaign_provenance(campaign),
     }
-    if latest_model(campaign.path) is None:
+    if latest_prediction(campaign) is None:
         return ReportData(**data)
     probabilities = np.asarray(load_probabilities(campaign))
     chance = target_probability(campaign, probabilities)

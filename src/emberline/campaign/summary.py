@@ -46,9 +46,9 @@ def answers_by_row(campaign: Campaign, purpose: str) -> dict[int, int | None]:
 def estimates(campaign: Campaign, number: int, probabilities: NDArray[np.float32]) -> Estimates:
     """Purity and completeness of the catalogue as it is published, from the control labels."""
     control = answers_by_row(campaign, "control")
-    known = answers_by_row(campaign, "query")
-    known |= {int(row): control.get(int(row)) for row in known_rows(campaign) if int(row) not in known}
-    known |= _start_rows(campaign)
+    known = _start_rows(campaign) | answers_by_row(campaign, "query")
+    # Control spectra that a strategy chose are known too; a query without an answer is as if it had not been asked.
+    known |= {int(row): control[int(row)] for row in known_rows(campaign) if int(row) in control}
     predicted = network_classes(campaign, probabilities)
     for row, answer in known.items():
         if answer is not None:
@@ -118,9 +118,9 @@ def final_classes(campaign: Campaign, probabilities: NDArray[np.float32]) -> NDA
     """
     result = network_classes(campaign, probabilities)
     result[~campaign.pool.usable] = -1
-    for purpose in ("query", "control"):
-        for row, answer in answers_by_row(campaign, purpose).items():
-            result[row] = -1 if answer is None else answer
+    labels = _start_rows(campaign) | answers_by_row(campaign, "query") | answers_by_row(campaign, "control")
+    for row, answer in labels.items():
+        result[row] = -1 if answer is None else answer
     return result
 
 

@@ -80,6 +80,10 @@ def _status_text(status: dict[str, Any]) -> str:
         )
     if status["open_questions"]:
         lines.append(f"{status['open_questions']:,} questions wait for an answer.")
+    if status["unanswered"]:
+        lines.append(
+            f"{status['unanswered']:,} questions of earlier rounds got no answer; the next run asks them again."
+        )
     lines.append(f"Next: {status['next']}")
     return "\n".join(lines)
 

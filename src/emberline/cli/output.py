@@ -44,6 +44,9 @@ class Command:
             code = EXIT_INTERRUPTED
         except BrokenPipeError:
             code = 0
+        except OSError as error:
+            click.echo(f"Error: {error.filename or 'a file'}: {error.strerror or error}", err=True)
+            code = EXIT_FAILED
         sys.exit(code if isinstance(code, int) else 0)
 
 

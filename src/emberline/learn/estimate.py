@@ -287,7 +287,7 @@ def _corrected(inside: list[_Cell], outside: list[_Cell], counts: _Counts) -> tu
 def _purity(cells: list[_Cell], counts: _Counts, rng: np.random.Generator, level: float) -> Estimate:
     total = counts.predicted + sum(cell.size for cell in cells)
     n = sum(cell.labels for cell in cells)
-    if total == 0 or (n == 0 and counts.predicted == 0):
+    if total == 0 or (n == 0 and any(cell.size for cell in cells)):
         return _nothing(n)
     low = sum((cell.totals(0, rng) for cell in cells), np.full(_SAMPLES, float(counts.hits)))
     high = sum((cell.totals(1, rng) for cell in cells), np.full(_SAMPLES, float(counts.hits)))
