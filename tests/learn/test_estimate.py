@@ -180,3 +180,15 @@ def test_coverage(prevalence: float, control: tuple[int, ...], corrected: bool, 
     plan = Plan(prevalence, 5.0, control, batch=20, n=3000, clump=clump, corrected=corrected)
     for rows in coverage(plan, 60).values():
         assert np.count_nonzero(rows[:, 0] == 0) <= 8
+
+
+def test_no_purity_is_claimed_of_predictions_that_no_control_label_has_seen() -> None:
+    predicted = np.repeat([1, 0], [10, 90])
+    assignment = np.where(np.arange(100) < 5, -1, 0).astype(np.int8)
+    draw = ControlDraw(assignment, np.arange(50, 60))
+    answers, known = dict.fromkeys(range(50, 60), 0), dict.fromkeys(range(5), 1)
+    found = estimate([draw], answers, predicted, known, (1,), rng=np.random.default_rng(1))
+    assert math.isnan(found.purity.value)
+    predicted[5:10] = 0
+    exact = estimate([draw], answers, predicted, known, (1,), rng=np.random.default_rng(1)).purity
+    assert (exact.value, exact.low, exact.high) == (1, 1, 1), "what is known needs no sample"
