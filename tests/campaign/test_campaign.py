@@ -248,6 +248,22 @@ def test_results_are_those_of_the_last_round_that_read_the_pool(
     assert list(open_campaign(campaign.path).candidates()["identifier"]) == before
 
 
+def test_a_pool_that_grows_within_a_round_is_read_again(config: CampaignConfig, tmp_path: Path) -> None:
+    block, truth = lines(200, targets=20, seed=21)
+    ingest_blocks([block], tmp_path / "survey", survey="test")
+    config = dataclasses.replace(config, pool=PoolConfig(archives=(tmp_path / "survey",)))
+    campaign = new_campaign(tmp_path / "campaign", config)
+    campaign.run(truth, rounds=1)
+    campaign.advance()
+    more, added = lines(50, targets=5, seed=22)
+    ingest_blocks([more], tmp_path / "survey", survey="test")
+    grown = open_campaign(tmp_path / "campaign")
+    assert len(grown.pool) == 250
+    grown.run(truth | added)
+    assert len(grown.probabilities()) == 250
+    assert grown.current_round() is None
+
+
 def test_damaged_probabilities_are_named(finished: Campaign, tmp_path: Path) -> None:
     shutil.copytree(finished.path, tmp_path / "copy")
     (tmp_path / "copy" / "rounds" / "002" / "probabilities.npy").write_bytes(b"not an array")

@@ -20,6 +20,7 @@ __all__ = [
     "load_probabilities",
     "model_file",
     "model_of_round",
+    "pool_changed",
     "round_folder",
     "stream",
     "target_probability",
@@ -66,6 +67,12 @@ def latest_prediction(campaign: Campaign) -> int | None:
     return found[-1] if found else None
 
 
+def pool_changed(campaign: Campaign, number: int) -> bool:
+    """Whether the pool is another one than a round's network has read."""
+    note = round_folder(campaign.path, number) / "pool.txt"
+    return note.is_file() and note.read_text(encoding="utf-8", errors="replace") != campaign.pool.fingerprint
+
+
 def load_probabilities(campaign: Campaign, number: int | None = None) -> NDArray[np.float32]:
     """Class probabilities of the pool in the latest round that has them, or in round `number`.
 
@@ -77,12 +84,11 @@ def load_probabilities(campaign: Campaign, number: int | None = None) -> NDArray
     number = latest_prediction(campaign) if number is None else number
     if number is None or not (round_folder(campaign.path, number) / "pool.txt").is_file():
         raise CampaignError("no network has read the pool yet", where=str(campaign.path), action="Run a round first.")
-    folder = round_folder(campaign.path, number)
-    file = folder / "probabilities.npy"
-    if (folder / "pool.txt").read_text(encoding="utf-8", errors="replace") != campaign.pool.fingerprint:
+    file = round_folder(campaign.path, number) / "probabilities.npy"
+    if pool_changed(campaign, number):
         raise CampaignError(
             "the pool has changed since this round was predicted",
-            where=str(folder),
+            where=str(file.parent),
             action="Run another round to read the new spectra.",
         )
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emberline.campaign.predictions import model_file, model_of_round, round_folder, stream
+from emberline.campaign.predictions import model_file, model_of_round, pool_changed, round_folder, stream
 from emberline.campaign.questions import ask_round
 from emberline.campaign.training import training_set
 from emberline.files import atomic_path
@@ -24,7 +24,7 @@ _BLOCK = 65_536
 
 
 def run_steps(campaign: Campaign, current: dict[str, Any], *, progress: Progress) -> None:
-    """Run those steps of a round that are not done yet."""
+    """Run those steps of a round that are not done yet; a pool that has grown since is read again."""
     campaign.prepare(progress=progress)
     number = int(current["number"])
     done = campaign.database.steps(number)
@@ -34,7 +34,7 @@ def run_steps(campaign: Campaign, current: dict[str, Any], *, progress: Progress
         "query": ask_round,
     }
     for step, work in steps.items():
-        if step in done:
+        if step in done and not (step == "predict" and pool_changed(campaign, number)):
             continue
         begun = time.perf_counter()
         work(campaign, current, progress)
