@@ -179,18 +179,17 @@ class Campaign:
     def open_questions(self) -> list[Question]:
         """What has been asked in the present round and not been answered."""
         current = self.current_round()
-        if current is None:
-            return []
-        answered = {label.identifier for label in self.labels()}
-        waiting = self._by_identifier(self.database.questions(current["number"]))
-        return [question for name, question in waiting.items() if name not in answered]
+        return [] if current is None else self._waiting({current["number"]})
 
     def unanswered(self) -> list[Question]:
         """What was asked in any round that is over and has no answer; `run` asks it again first."""
+        return self._waiting({row["number"] for row in self.rounds() if row["finished"]})
+
+    def _waiting(self, rounds: set[int]) -> list[Question]:
+        """The questions of some rounds that have no answer, one a spectrum."""
         answered = {label.identifier for label in self.labels()}
-        over = {row["number"] for row in self.rounds() if row["finished"]}
-        waiting = self._by_identifier([q for q in self.database.questions() if q.round in over])
-        return [question for name, question in waiting.items() if name not in answered]
+        asked = self._by_identifier([q for q in self.database.questions() if q.round in rounds])
+        return [question for name, question in asked.items() if name not in answered]
 
     @staticmethod
     def _by_identifier(questions: list[Question]) -> dict[str, Question]:

@@ -44,22 +44,7 @@ def table_oracle(path: Path | str, config: OracleConfig, answers: Sequence[str],
     ConfigError
         A column is missing, or an answer is no class and no pattern covers it; the message names the row.
     """
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"cannot be read as CSV: {error}", where=str(path)) from error
-    if not rows:
-        raise ConfigError("the table of answers is empty", where=str(path), expected="a header line and rows")
-    key = config.key or next((name for name in _KEYS if name in rows[0]), "")
-    if key not in rows[0]:
-        raise ConfigError(
-            f"there is no column {key!r} that names the spectra" if key else "no column names the spectra",
-            where=str(path),
-            found=", ".join(rows[0]),
-            expected=key or " or ".join(_KEYS),
-            action="Set key = '…' to the right column.",
-        )
+    rows, key = _read_rows(path, config.key)
     found = answers_from_rows(rows, config, answers, where=str(path))
     identify = _identifier_finder(catalogue)
     result: dict[str, str] = {}
@@ -74,6 +59,27 @@ def table_oracle(path: Path | str, config: OracleConfig, answers: Sequence[str],
                 action="Keep one of them.",
             )
     return result
+
+
+def _read_rows(path: Path | str, key: str) -> tuple[list[dict[str, str]], str]:
+    """The rows of a CSV file, and the column that names the spectra: `key`, or the first of the usual ones."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"cannot be read as CSV: {error}", where=str(path)) from error
+    if not rows:
+        raise ConfigError("the table of answers is empty", where=str(path), expected="a header line and rows")
+    key = key or next((name for name in _KEYS if name in rows[0]), "")
+    if key not in rows[0]:
+        raise ConfigError(
+            f"there is no column {key!r} that names the spectra" if key else "no column names the spectra",
+            where=str(path),
+            found=", ".join(rows[0]),
+            expected=key or " or ".join(_KEYS),
+            action="Set key = '…' to the right column.",
+        )
+    return rows, key
 
 
 def _identifier_finder(catalogue: pa.Table) -> Callable[[str], str | None]:

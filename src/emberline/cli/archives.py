@@ -8,11 +8,10 @@ from typing import Any
 
 import click
 
-from emberline.cli.output import EXIT_REJECTED, progress_display, show
+from emberline.cli.output import EXIT_REJECTED, json_option, progress_display, show
 
 __all__ = ["features", "info", "ingest", "simulate"]
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 _workers_option = click.option("--workers", type=click.IntRange(min=1), help="Processes; all cores by default.")
 
 
@@ -21,7 +20,7 @@ _workers_option = click.option("--workers", type=click.IntRange(min=1), help="Pr
 @click.option("--into", required=True, type=click.Path(path_type=Path), help="The archive's folder; made when new.")
 @click.option("--reader", help="Force a reader instead of detecting the format of each file.")
 @_workers_option
-@_json_option
+@json_option
 @click.pass_context
 def ingest(
     context: click.Context, paths: tuple[str, ...], into: Path, reader: str | None, workers: int | None, as_json: bool
@@ -55,7 +54,7 @@ def _ingest_text(summary: dict[str, Any]) -> str:
 
 @click.command(epilog="Example: emberline info lamost --json")
 @click.argument("archive", type=click.Path(path_type=Path))
-@_json_option
+@json_option
 def info(archive: Path, as_json: bool) -> None:
     """Say what an archive holds.
 
@@ -108,7 +107,7 @@ def _plain(value: Any) -> str:
 )
 @click.option("--hosts", type=click.Path(path_type=Path), help="An archive whose real stars carry the lines.")
 @_workers_option
-@_json_option
+@json_option
 def simulate(
     into: Path,
     spectra: int,
@@ -149,7 +148,7 @@ def _simulate_text(summary: dict[str, Any], into: Path) -> str:
 @click.argument("archive", type=click.Path(path_type=Path))
 @click.option("--recipe", required=True, help="A TOML file, or the name of a shipped recipe.")
 @_workers_option
-@_json_option
+@json_option
 def features(archive: Path, recipe: str, workers: int | None, as_json: bool) -> None:
     """Compute an archive's feature vectors.
 

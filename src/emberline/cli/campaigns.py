@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 
-from emberline.cli.output import progress_display, show
+from emberline.cli.output import json_option, progress_display, show
 
 __all__ = ["campaign", "candidates", "report"]
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 _campaign_argument = click.argument("folder", metavar="CAMPAIGN", type=click.Path(path_type=Path))
 
 
@@ -23,7 +22,7 @@ def campaign() -> None:
 @campaign.command(epilog="Example: emberline campaign new be-stars --config be-stars.toml")
 @_campaign_argument
 @click.option("--config", required=True, type=click.Path(path_type=Path), help="The campaign's TOML file.")
-@_json_option
+@json_option
 def new(folder: Path, config: Path, as_json: bool) -> None:
     """Make a campaign: a folder that holds everything about one search."""
     from emberline.campaign import CampaignConfig, new_campaign
@@ -37,7 +36,7 @@ def new(folder: Path, config: Path, as_json: bool) -> None:
 @_campaign_argument
 @click.option("--oracle", required=True, type=click.Path(path_type=Path), help="A CSV table of known answers.")
 @click.option("--rounds", type=click.IntRange(min=1), help="How many rounds to run; the configuration's by default.")
-@_json_option
+@json_option
 def run(folder: Path, oracle: Path, rounds: int | None, as_json: bool) -> None:
     """Run rounds with a table of known answers.
 
@@ -55,7 +54,7 @@ def run(folder: Path, oracle: Path, rounds: int | None, as_json: bool) -> None:
 
 @campaign.command(epilog="Example: emberline campaign status be-stars --json")
 @_campaign_argument
-@_json_option
+@json_option
 def status(folder: Path, as_json: bool) -> None:
     """Say where a campaign stands: rounds, labels, estimates."""
     from emberline.campaign import read_status
@@ -97,7 +96,7 @@ def _interval(estimate: dict[str, Any] | None) -> str:
 @click.command(epilog="Example: emberline candidates be-stars --out be-stars.vot")
 @_campaign_argument
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .vot, .fits, .csv or .parquet file.")
-@_json_option
+@json_option
 def candidates(folder: Path, out: Path, as_json: bool) -> None:
     """Write the catalogue of candidates.
 
@@ -114,7 +113,7 @@ def candidates(folder: Path, out: Path, as_json: bool) -> None:
 @click.command(epilog="Example: emberline report be-stars --out report")
 @_campaign_argument
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder of the page.")
-@_json_option
+@json_option
 def report(folder: Path, out: Path, as_json: bool) -> None:
     """Write the report of a campaign.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from emberline.cli.output import progress_display, show
+from emberline.cli.output import json_option, progress_display, show
 
 __all__ = ["demo"]
 
@@ -18,7 +18,7 @@ __all__ = ["demo"]
 )
 @click.option("--spectra", type=click.IntRange(min=500), default=20_000, show_default=True, help="Size of the survey.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Fixes every random choice.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
+@json_option
 def demo(out: Path, spectra: int, seed: int, as_json: bool) -> None:
     """Run the whole job on a simulated survey.
 

@@ -18,7 +18,7 @@ from emberline.spectra import Grid, Mask, Metadata, Spectrum, VelocityFrame
 
 __all__ = ["LamostReader"]
 
-_BEIJING = 8.0 / 24.0  # DATE-BEG and DATE-END are local time, as their comments say
+BEIJING = 8.0 / 24.0  # days; DATE-BEG and DATE-END are local time, as their comments say
 _SAME_PIXEL = 0.01  # pixels; more than float32 wavelengths lose, less than matters
 _ROUNDED = 0.5  # pixels; COEFF0 has four decimals, so it may be off by half a pixel from the wavelength row
 
@@ -187,6 +187,6 @@ def middle(header: Header) -> float:
     """MJD (UTC) of the middle of the observation; of the survey's date without times."""
     begin, end = mjd_of(header.text("DATE-BEG")), mjd_of(header.text("DATE-END"))
     if not math.isnan(begin + end):
-        return (begin + end) / 2 - _BEIJING
+        return (begin + end) / 2 - BEIJING
     median = mjd_of(header.text("DATE-OBS"))
     return header.number("MJD") if math.isnan(median) else median

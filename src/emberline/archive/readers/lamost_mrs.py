@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emberline.archive.readers.base import Described, Statement, increasing, located, or_nan
 from emberline.archive.readers.cards import Header
 from emberline.archive.readers.fitsfast import Hdu
-from emberline.archive.readers.lamost import bad_pixels, middle, velocity_frame
+from emberline.archive.readers.lamost import BEIJING, bad_pixels, middle, velocity_frame
 from emberline.archive.readers.source import Source
 from emberline.errors import ReadError
 from emberline.spectra import Grid, Metadata, Spectrum
@@ -20,7 +20,6 @@ __all__ = ["LamostMrsReader"]
 
 _STEP = 1e-5  # dex a pixel in the coadded arms
 _SAME_PIXEL = 0.05  # pixels; LOGLAM is float32, whose last digit is 0.024 pixels
-_BEIJING = 8.0 / 24.0
 
 
 class LamostMrsReader(Described):
@@ -90,7 +89,7 @@ def _metadata(hdu: Hdu, primary: Header) -> Metadata:
     exposure = hdu.header.number("EXPTIME")
     when = middle(primary)
     if not math.isnan(minute):  # local modified Julian minute of the start
-        when = minute / 1440 - _BEIJING + (0.0 if math.isnan(exposure) else exposure / 2 / 86400)
+        when = minute / 1440 - BEIJING + (0.0 if math.isnan(exposure) else exposure / 2 / 86400)
     name = (
         f"med-{int(primary.need('LMJD'))}-{primary.text('PLANID')}_sp{int(primary.need('SPID')):02d}"
         f"-{int(primary.need('FIBERID')):03d}-{hdu.name}"
