@@ -19,6 +19,8 @@ from typing import Literal
 import click
 import pytest
 
+from emberline.jobs import JobType, describe
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 
@@ -71,7 +73,7 @@ def test_links_between_documents_resolve(path: Path) -> None:
         name, _, fragment = target.partition("#")
         place = (path.parent / name).resolve() if name else path
         if "_generated" in place.parts:
-            known = {"commands", "configuration", "columns", "python", *reference.MODULES}
+            known = {"commands", "configuration", "columns", "job-types", "python", *reference.MODULES}
             if place.stem not in known:
                 broken.append(target)
         elif not place.exists() or (fragment and place.suffix == ".md" and fragment not in anchors(place)):
@@ -93,9 +95,9 @@ def shell_lines(text: str) -> list[list[str]]:
     lines = []
     for block in code_blocks(text, "sh", "bash", "console", "shell"):
         for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line.strip().removeprefix("$ "), comments=True)
-            if words[:1] in (["emberline"], [".venv/bin/emberline"]):
-                lines.append(words[1:])
+            command, _, rest = line.strip().removeprefix("$ ").partition(" ")
+            if command in ("emberline", ".venv/bin/emberline"):  # other commands may quote over several lines
+                lines.append(shlex.split(rest, comments=True))
     return lines
 
 
@@ -138,7 +140,11 @@ def test_the_reference_holds_every_command_and_option() -> None:
 
 
 def test_the_commands_promised_are_there() -> None:
-    promised = "ingest, info, simulate, features, campaign new, campaign run, campaign status, candidates, report, demo"
+    promised = (
+        "ingest, info, simulate, features, campaign new, campaign run, campaign status, candidates, report, demo, "
+    )
+    promised += "campaign round, campaign predict, serve, jobs list, jobs show, jobs submit, jobs wait, jobs abort, "
+    promised += "jobs rerun, jobs delete, jobs log"
     assert {f"emberline {name}" for name in promised.split(", ")} <= {command.title for command in COMMANDS}
 
 
@@ -153,6 +159,27 @@ def test_every_configuration_key_is_explained(name: str) -> None:
     silent = [f"[{key.table}] {key.name}" for key in keys if not key.text]
     assert keys
     assert not silent, f"{name}: not described in the class's docstring: {silent}"
+
+
+JOB_TYPES = reference.resolve(reference.JOB_TYPES)
+
+
+@pytest.mark.parametrize("job_type", JOB_TYPES, ids=lambda job_type: job_type.name)
+def test_every_job_type_and_parameter_is_explained(job_type: JobType) -> None:
+    assert len(job_type.title) > 5
+    assert job_type.description.endswith(".")
+    silent = [field.name for field in describe(job_type.parameters) if len(field.help) < 10]
+    assert not silent, f"{job_type.name}: no help for {silent}"
+    assert all(preset.description.endswith(".") for preset in job_type.presets)
+    section = reference.job_types_page().partition(f"## {job_type.name}\n")[2].partition("\n## ")[0]
+    for field in describe(job_type.parameters):
+        assert f"| `{field.name}` |" in section
+        assert reference._cell(field.help) in section
+
+
+def test_the_how_to_names_every_job_type() -> None:
+    page = (DOCS / "howto" / "jobs.md").read_text(encoding="utf-8")
+    assert [job_type.name for job_type in JOB_TYPES if f"| `{job_type.name}` |" not in page] == []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,7 +262,14 @@ def test_the_documented_reader_works(documented_reader: str, tmp_path: Path) -> 
 def test_generated_pages_are_written_once(tmp_path: Path) -> None:
     reference.generate(tmp_path)
     written = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert {"commands.md", "configuration.md", "columns.md", "python.md", "emberline.archive.md"} <= set(written)
+    assert {
+        "commands.md",
+        "configuration.md",
+        "columns.md",
+        "job-types.md",
+        "python.md",
+        "emberline.archive.md",
+    } <= set(written)
     reference.generate(tmp_path)
     assert written == {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
 

@@ -21,7 +21,19 @@ import emberline
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "emberline"
 
-GROUND = ("_version", "config", "errors", "files", "progress", "provenance", "spectra", "wavelengths")
+GROUND = (
+    "_version",
+    "config",
+    "confinement",
+    "dates",
+    "errors",
+    "files",
+    "progress",
+    "provenance",
+    "spectra",
+    "spectral_lines",
+    "wavelengths",
+)
 FLOORS = {
     **dict.fromkeys(GROUND, 0),
     "features": 1,
@@ -33,9 +45,9 @@ FLOORS = {
     "vo.client": 5,
     "campaign": 6,
     "explore": 6,
-    "cli": 7,
-    "web": 7,
     "vo.server": 7,
+    "web": 8,
+    "cli": 9,
 }
 """Each part's floor; a part may import from the floors beneath its own and from itself, the ground from the ground."""
 PURE = ("features", "simulate", "learn")

@@ -28,6 +28,8 @@ MODULES = {
     "emberline.learn": "Networks, training, estimates",
     "emberline.learn.strategies": "Query strategies",
     "emberline.campaign": "Campaigns: rounds, labels, candidates, report",
+    "emberline.campaign.annotation": "Labelling: desks, agreement, round cards",
+    "emberline.jobs": "Jobs: a persistent engine for long work",
     "emberline.spectra": "The spectrum itself",
     "emberline.wavelengths": "Wavelengths: air, vacuum and grids",
     "emberline.errors": "Errors",
@@ -38,6 +40,8 @@ MODULES = {
 CONFIGURATION = {
     "emberline.campaign:CampaignConfig": "A campaign",
     "emberline.features:Recipe": "A recipe",
+    "emberline.jobs:WorkspaceConfig": "A workspace (`workspace.toml`)",
+    "emberline.vo.server.publication:Publication": "A publication (`publication.toml`)",
 }
 """The dataclasses that users write as TOML, each with its heading; those nested in them come along."""
 
@@ -290,6 +294,50 @@ def overview_page() -> str:
     return "\n".join([*lines, *MODULES, "```", ""])
 
 
+JOB_TYPES = "emberline.campaign.jobs:JOB_TYPES"
+"""Where all job types are declared."""
+
+
+def job_types_page() -> str:
+    """The types of jobs with their parameters and presets, as MyST."""
+    lines = [
+        "---",
+        "orphan: true",
+        "---",
+        "",
+        "# Job types",
+        "",
+        "What `emberline jobs submit TYPE KEY=VALUE…`, the page New job and UWS take.",
+        "",
+    ]
+    for job_type in resolve(JOB_TYPES):
+        lines += _job_type_section(job_type)
+    return "\n".join(lines) + "\n"
+
+
+def _job_type_section(job_type: Any) -> list[str]:
+    from emberline.jobs import describe
+
+    lines = [f"## {job_type.name}", "", job_type.description, ""]
+    lines += ["| parameter | value | default | meaning |", "|---|---|---|---|"]
+    for field in describe(job_type.parameters):
+        kind = " or ".join(f"`{choice}`" for choice in field.choices) or field.type
+        default = "required" if field.required else "none" if field.default in (None, "") else _json(field.default)
+        lines.append(f"| `{field.name}` | {kind} | {_code(default)} | {_cell(field.help)} |")
+    lines += ["", "Ready-made:", ""]
+    for preset in job_type.presets:
+        given = ", ".join(f"`{name}` = {_code(_json(value))}" for name, value in preset.parameters.items())
+        lines.append(f"- **{preset.name}**: {preset.description}" + (f" ({given})" if given else ""))
+    steps = ", ".join(f"{name} ({share:.0%})" for name, share in job_type.steps.items())
+    return [*lines, "", f"Steps, with their usual share of the time: {steps}.", ""]
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False)
+
+
 COLUMN_TABLES = {
     "emberline.archive.schema:COLUMNS": "`catalogue.parquet` of an archive",
     "emberline.archive.schema:REJECTED_SCHEMA": "`rejected.parquet` of an archive",
@@ -325,6 +373,7 @@ def generate(folder: Path) -> None:
         "commands": command_page(),
         "configuration": configuration_page(),
         "columns": columns_page(),
+        "job-types": job_types_page(),
         "python": overview_page(),
     }
     pages.update({name: module_page(name, heading) for name, heading in MODULES.items()})

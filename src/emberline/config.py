@@ -15,7 +15,7 @@ import tomli_w
 
 from emberline.errors import ConfigError
 
-__all__ = ["from_mapping", "from_toml", "to_mapping", "to_toml"]
+__all__ = ["convert", "from_mapping", "from_toml", "to_mapping", "to_toml"]
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def from_mapping(kind: type[T], mapping: Mapping[str, Any], *, where: str = "") 
         name = key.replace("-", "_")
         if name not in fields:
             raise _unknown_key(key, list(fields), where)
-        values[name] = _convert(hints[name], value, f"{where} [{key}]" if where else key)
+        values[name] = convert(hints[name], value, f"{where} [{key}]" if where else key)
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in values:
@@ -67,8 +67,14 @@ def _unknown_key(key: str, known: list[str], where: str) -> ConfigError:
     return ConfigError(f"unknown key {key!r}", where=where, action=action)
 
 
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    """Turn one TOML value into what the type hint asks for, or say what is wrong with it."""
+def convert(hint: Any, value: Any, where: str = "") -> Any:
+    """Turn one TOML value into what the type hint asks for.
+
+    Raises
+    ------
+    ConfigError
+        It is something else; the error says what was found and what was expected.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
@@ -85,7 +91,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin is dict:
         if not isinstance(value, Mapping):
             raise _wrong(where, value, "a table")
-        return {str(key): _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+        return {str(key): convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     if dataclasses.is_dataclass(hint):
         if isinstance(value, hint):  # type: ignore[arg-type]
             return value
@@ -117,20 +123,20 @@ def _convert_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[
     if not isinstance(value, list | tuple):
         raise _wrong(where, value, "an array")
     if len(arguments) == 2 and arguments[1] is Ellipsis:
-        return tuple(_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+        return tuple(convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if len(value) != len(arguments):
         raise _wrong(where, value, f"an array of {len(arguments)} values")
     pairs = zip(arguments, value, strict=True)
-    return tuple(_convert(hint, item, f"{where}[{i}]") for i, (hint, item) in enumerate(pairs))
+    return tuple(convert(hint, item, f"{where}[{i}]") for i, (hint, item) in enumerate(pairs))
 
 
 def _first_that_fits(choices: list[Any], value: Any, where: str) -> Any:
     for choice in choices[:-1]:
         try:
-            return _convert(choice, value, where)
+            return convert(choice, value, where)
         except ConfigError:
             continue
-    return _convert(choices[-1], value, where)
+    return convert(choices[-1], value, where)
 
 
 def _wrong(where: str, value: Any, expected: str, near: list[str] | None = None) -> ConfigError:

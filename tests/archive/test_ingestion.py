@@ -444,7 +444,7 @@ def test_an_unreadable_file_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
 
     real = readers.open_source
 
-    def refuse(locator: str) -> readers.Source:
+    def refuse(locator: str, confinement: None) -> readers.Source:
         if "00001" in locator:
             raise PermissionError(13, "Permission denied")
         return real(locator)

@@ -125,3 +125,12 @@ def test_any_sequence_replays_to_the_same_state(
     assert _held(reopened) == {name: stack[-1][1] for name, stack in model.items() if stack}
     reopened.close()
     database.close()
+
+
+def test_a_backup_is_whole_while_others_work_on(database: Database, tmp_path: Path) -> None:
+    database.add_labels([(database.questions(0)[0], "none")], who="ann", model="")
+    database.backup(tmp_path / "copy.db")
+    database.add_labels([(database.questions(0)[1], "none")], who="ann", model="")
+    copy = Database(tmp_path / "copy.db")
+    assert _held(copy) == {"s0": "none"}
+    assert copy.questions() == database.questions()

@@ -9,7 +9,6 @@ import itertools
 import json
 import math
 import re
-import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib import resources
@@ -26,19 +25,10 @@ from emberline.campaign.report_data import GalleryItem, Interval, ReportData
 from emberline.campaign.svg import Scale, log_ticks, path, round_ticks, tag
 from emberline.errors import EmberlineError
 
+from ..chromium import ARGUMENTS, CHROMIUM
 from . import report_examples as examples
 
 CASES = {"full": examples.example(), **examples.edge_cases()}
-CHROMIUM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-quic",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 class Reader(HTMLParser):

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from emberline.archive.ledger import Ledger, Reject, Written, open_ledger
 from emberline.archive.parts import SourcedBlock, arrange, write_part
 from emberline.archive.pool import available_cores, ordered_map
+from emberline.confinement import Confinement
 from emberline.errors import ArchiveError, ReadError
 from emberline.progress import Progress, silent
 from emberline.spectra import Spectrum, SpectrumBlock
@@ -80,6 +81,7 @@ class _FileJob:
     locators: tuple[str, ...]
     reader: str | None
     known: Path | None
+    confinement: Confinement | None
 
 
 class PartWriter:
@@ -136,6 +138,7 @@ def ingest(
     *,
     reader: str | None = None,
     workers: int | None = None,
+    confinement: Confinement | None = None,
     progress: Progress = silent,
 ) -> IngestSummary:
     """Read survey files into an archive, which is made when it is new.
@@ -153,6 +156,9 @@ def ingest(
         The name of a reader; by default each file's format is detected.
     workers : int, optional
         Processes that read; all cores by default. The result does not depend on it.
+    confinement : Confinement, optional
+        Where `paths` may lead; relative ones are taken from its root. A link that leads out is rejected, and the rest
+        goes on.
     progress : Progress
 
     Returns
@@ -169,10 +175,10 @@ def ingest(
     if reader is not None and reader not in readers.readers():
         raise ArchiveError(f"there is no reader {reader!r}", expected=f"one of {', '.join(readers.readers())}")
     given = [paths] if isinstance(paths, str | Path) else list(paths)
-    locators = tuple(readers.find_sources(given))
+    locators = tuple(readers.find_sources(given, confinement))
     if os.path.exists(os.path.join(into, "archive.toml")):  # the archive may lie among the files: its own are none
-        own = os.path.abspath(into) + os.sep
-        locators = tuple(name for name in locators if not os.path.abspath(name).startswith(own))
+        own, base = os.path.abspath(into) + os.sep, os.getcwd() if confinement is None else confinement.root
+        locators = tuple(name for name in locators if not os.path.abspath(os.path.join(base, name)).startswith(own))
     if not locators:
         raise ArchiveError(
             "there are no files to ingest",
@@ -185,7 +191,7 @@ def ingest(
         known, first = ledger.known_file(), ledger.next_number
         for index, start in enumerate(range(0, len(locators), size)):
             chunk = locators[start : start + size]
-            yield _FileJob(first + index, ledger.spectra_folder, ledger.run, chunk, reader, known)
+            yield _FileJob(first + index, ledger.spectra_folder, ledger.run, chunk, reader, known, confinement)
 
     count = math.ceil(len(locators) / size)
     cores = min(workers or available_cores(), count)
@@ -199,18 +205,18 @@ def _read_files(job: _FileJob) -> Written:
     seen: set[str] = set()
     for locator in job.locators:
         writer.written.inputs += 1
-        _read_file(locator, job.reader, writer, known, seen)
+        _read_file(locator, job, writer, known, seen)
     return writer.finish()
 
 
 def _read_file(
-    locator: str, reader: str | None, writer: PartWriter, known: NDArray[np.bytes_] | None, seen: set[str]
+    locator: str, job: _FileJob, writer: PartWriter, known: NDArray[np.bytes_] | None, seen: set[str]
 ) -> None:
     """Hand the spectra of one file to `writer` unless its hash is in `known` or `seen`."""
     from emberline.archive import readers
 
     try:
-        source = readers.open_source(locator)
+        source = readers.open_source(locator, job.confinement)
         digest = source.sha256
     except (ReadError, OSError) as error:
         writer.written.rejects.append(_unreadable(locator, error))
@@ -218,7 +224,7 @@ def _read_file(
     if digest in seen or _is_known(known, digest):
         writer.written.already += 1
         return
-    for item in readers.read_each(source, reader):
+    for item in readers.read_each(source, job.reader):
         if isinstance(item, ReadError):
             writer.written.rejects.append(Reject.of(item, source.name, digest))
         else:

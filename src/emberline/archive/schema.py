@@ -48,7 +48,7 @@ class Column:
 METADATA_COLUMNS: tuple[Column, ...] = (
     Column("identifier", "string", "", "meta.id;meta.main", "Identifier of the spectrum, unique in the archive"),
     Column("survey", "string", "", "meta.dataset", "Survey, and release where known"),
-    Column("name", "string", "", "meta.id;meta.note", "Name of the target as the survey wrote it"),
+    Column("name", "string", "", "meta.id", "Name of the target as the survey wrote it"),
     Column("ra", "double", "deg", "pos.eq.ra;meta.main", "Right ascension, ICRS; null when unknown"),
     Column("dec", "double", "deg", "pos.eq.dec;meta.main", "Declination, ICRS; null when unknown"),
     Column("mjd", "double", "d", "time.epoch;obs", "Middle of the exposure, or the survey's date, as MJD"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset
 
 from emberline.archive.catalogue import read_catalogue, rows_at
 from emberline.archive.ledger import pending_parts
@@ -75,6 +76,8 @@ class Archive:
 
     def part_path(self, name: str) -> Path:
         """Where the part called `name` in the catalogue lies."""
+        if Path(name).name != name:
+            raise ArchiveError("the catalogue names a part outside of the archive", where=str(self.path), found=name)
         return self.path / "spectra" / name
 
     @property
@@ -229,11 +232,14 @@ def _filtered(path: Path, columns: list[str], where: str) -> pa.Table:
             "there is no such column", where=str(path), found=unknown[0], expected=", ".join(CATALOGUE_SCHEMA.names)
         )
     names = ", ".join(f'"{name}"' for name in columns)
-    query = f"SELECT {names} FROM read_parquet($path) WHERE (\n{where}\n) ORDER BY healpix, identifier"
+    query = f"SELECT {names} FROM catalogue WHERE (\n{where}\n) ORDER BY healpix, identifier"
     try:
         with duckdb.connect() as connection:
-            table = connection.sql(query, params={"path": str(path)}).to_arrow_table()
-    except duckdb.Error as error:
+            connection.register("catalogue", pyarrow.dataset.dataset(path))
+            # A condition may come from somebody else's campaign: it sees this table, and no file.
+            connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+            table = connection.sql(query).to_arrow_table()
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
         raise ArchiveError(
             f"the condition cannot be used: {str(error).splitlines()[0]}",
             where=where,

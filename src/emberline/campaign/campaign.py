@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,12 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emberline._version import __version__
+from emberline.campaign.annotation.assignment import by_identifier
+from emberline.campaign.annotation.guidelines import kept_annotation, read_guidelines
+from emberline.campaign.annotation.state import State
 from emberline.campaign.config import CampaignConfig
 from emberline.campaign.database import Database, Label, Question
 from emberline.campaign.oracle import Oracle, ask, table_oracle
 from emberline.campaign.pool import Pool, TrainingSet, open_pool, starting_set
 from emberline.campaign.predictions import latest_model, load_probabilities
-from emberline.campaign.rounds import run_steps
+from emberline.campaign.rounds import predict_pool, run_steps
 from emberline.campaign.summary import summarise
 from emberline.campaign.training import join_sets, load_training_set, save_training_set
 from emberline.config import from_toml, to_toml
@@ -63,10 +65,15 @@ def new_campaign(path: Path | str, config: CampaignConfig, *, progress: Progress
     strategy(config.query.cold_start)
     pool = open_pool(config.pool, recipe, progress=progress)
     starts = [starting_set(start, recipe, config.classes, progress=progress) for start in config.start]
+    guidelines = read_guidelines(config)
     with _folder_in_the_making(path) as made:
         write_text(made / "recipe.toml", recipe.to_toml())
         save_training_set(made / "start.npz", join_sets(starts, recipe))
-        write_text(made / "campaign.toml", to_toml(_relative(config, path.resolve())))
+        kept = config.relative_to(path.resolve())
+        kept = dataclasses.replace(kept, recipe="recipe.toml", annotation=kept_annotation(config))
+        if guidelines is not None:
+            write_text(made / "guidelines.md", guidelines)
+        write_text(made / "campaign.toml", to_toml(kept))
         meta = {"created": now(), "emberline": __version__, "origin": str(path.resolve()), "pool": str(len(pool))}
         Database.create(made / "campaign.db", meta).close()
     return Campaign(path)
@@ -85,20 +92,6 @@ def _folder_in_the_making(path: Path) -> Iterator[Path]:
         made.rename(path)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-
-
-def _relative(config: CampaignConfig, folder: Path) -> CampaignConfig:
-    """The configuration as it is kept in the campaign's folder: its own recipe, paths relative to it."""
-
-    def seen(path: Path) -> Path:
-        return Path(os.path.relpath(path.resolve(), folder))
-
-    pool = dataclasses.replace(config.pool, archives=tuple(map(seen, config.pool.archives)))
-    start = tuple(
-        dataclasses.replace(s, archive=seen(s.archive), table=None if s.table is None else seen(s.table))
-        for s in config.start
-    )
-    return dataclasses.replace(config, recipe="recipe.toml", pool=pool, start=start)
 
 
 def open_campaign(path: Path | str, *, progress: Progress = silent) -> Campaign:
@@ -173,7 +166,7 @@ class Campaign:
     # Labels -----------------------------------------------------------------------------------------------------
 
     def labels(self) -> list[Label]:
-        """The labels that hold now, one a spectrum."""
+        """The labels that hold now, one a spectrum; none for spectra that annotators disagree about."""
         return self.database.labels()
 
     def open_questions(self) -> list[Question]:
@@ -187,19 +180,15 @@ class Campaign:
 
     def _waiting(self, rounds: set[int]) -> list[Question]:
         """The questions of some rounds that have no answer, one a spectrum."""
-        answered = {label.identifier for label in self.labels()}
-        asked = self._by_identifier([q for q in self.database.questions() if q.round in rounds])
+        answered = self.database.look(State.answered)
+        asked = by_identifier([q for q in self.database.questions() if q.round in rounds])
         return [question for name, question in asked.items() if name not in answered]
-
-    @staticmethod
-    def _by_identifier(questions: list[Question]) -> dict[str, Question]:
-        """One question a spectrum; a control question comes before a query, so that its answer is not learnt from."""
-        return {q.identifier: q for q in sorted(questions, key=lambda q: q.purpose == "control")}
 
     def label(self, answers: Mapping[str, str], *, who: str, details: dict[str, Any] | None = None) -> list[int]:
         """Store decisions (identifier → class, ``not sure`` or ``bad``) on spectra that have been asked about.
 
-        They are on the disk when this returns. Labelling again replaces what held; `undo` brings it back.
+        They are on the disk when this returns. Labelling again replaces one's own label, and `undo` brings it back;
+        what another one said stands beside it, and where the two differ no label holds until that is settled.
 
         Returns
         -------
@@ -211,7 +200,7 @@ class Campaign:
         CampaignError
             An answer is not allowed, or the spectrum was never asked about.
         """
-        asked = self._by_identifier(self.database.questions())
+        asked = by_identifier(self.database.questions())
         for identifier, answer in answers.items():
             if answer not in self.config.answers:
                 allowed = ", ".join(self.config.answers)
@@ -237,6 +226,10 @@ class Campaign:
         rounds = self.rounds()
         return rounds[-1] if rounds and rounds[-1]["finished"] is None else None
 
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the campaign's lock: one process at a time works on its rounds."""
+        return exclusive_lock(self.path / "run.lock", "another run works on this campaign")
+
     def advance(self, *, batch: int | None = None, progress: Progress = silent) -> int:
         """Train, predict and query: everything of a round that needs no oracle. An open round is resumed.
 
@@ -252,6 +245,13 @@ class Campaign:
             current = self.database.rounds()[-1]
         run_steps(self, current, progress=progress)
         return int(current["number"])
+
+    def predict(self, *, progress: Progress = silent) -> bool:
+        """Let the newest network read the pool, unless it has read this one; returns whether it did so now.
+
+        For a pool that has grown. The estimates stay those of the rounds: labels of a further round renew them.
+        """
+        return predict_pool(self, progress=progress)
 
     def finish_round(self, *, truth: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Close the open round: estimates from the control labels, counts, timings. Returns the summary."""
@@ -290,7 +290,7 @@ class Campaign:
         answer, truth = self._oracle(oracle)
         who = who or (Path(oracle).name if isinstance(oracle, str | Path) else "function")
         wanted = self.config.stop.rounds if rounds is None else rounds
-        with exclusive_lock(self.path / "run.lock", "another run works on this campaign"):
+        with self.alone():
             late = self._answer(answer, self.unanswered(), who)
             while self._rounds_done() < wanted and not self._enough_labels():
                 self._one_round(answer, truth, who, None, progress)

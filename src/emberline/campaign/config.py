@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from emberline.learn import TrainConfig
 
 __all__ = [
     "ANSWERS",
+    "AnnotationConfig",
     "CampaignConfig",
     "CandidateConfig",
     "ControlConfig",
@@ -171,6 +173,50 @@ class CandidateConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class AnnotationConfig:
+    """How people label: together, blindly, and by which rules.
+
+    Attributes
+    ----------
+    overlap : float
+        The share of the questions that goes to several annotators, to measure how well they agree.
+    annotators : int
+        To how many of them.
+    repeats : float
+        How many questions of one's own come again, unmarked, for each that one answers; they measure how well an
+        annotator agrees with himself or herself, and never replace the first answer.
+    lease_minutes : float
+        How long a question is kept for the one to whom it was shown.
+    blind : bool
+        Whether the model's opinion stays hidden until the first answer or until it is asked for.
+    guidelines : path, optional
+        A Markdown file that says how to decide; it is copied into the campaign's folder.
+    hints : dict
+        Class → one or two sentences on what to look for.
+    examples : dict
+        Class → identifiers of spectra that show it well; without them typical labelled spectra are shown.
+    """
+
+    overlap: float = 0.0
+    annotators: int = 2
+    repeats: float = 0.05
+    lease_minutes: float = 15.0
+    blind: bool = True
+    guidelines: Path | None = None
+    hints: dict[str, str] = dataclasses.field(default_factory=dict)
+    examples: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value in (("overlap", self.overlap), ("repeats", self.repeats)):
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"annotation.{name} is {value}: choose a share from 0 to 1")
+        if self.annotators < 2:
+            raise ValueError(f"annotation.annotators is {self.annotators}: an overlap needs 2 or more")
+        if not self.lease_minutes > 0:
+            raise ValueError(f"annotation.lease_minutes is {self.lease_minutes}: choose more than 0")
+
+
+@dataclasses.dataclass(frozen=True)
 class CampaignConfig:
     """One search, as its TOML file says it.
 
@@ -202,6 +248,7 @@ class CampaignConfig:
     stop: StopConfig = dataclasses.field(default_factory=StopConfig)
     candidates: CandidateConfig = dataclasses.field(default_factory=CandidateConfig)
     oracle: OracleConfig = dataclasses.field(default_factory=OracleConfig)
+    annotation: AnnotationConfig = dataclasses.field(default_factory=AnnotationConfig)
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
@@ -211,6 +258,10 @@ class CampaignConfig:
             raise ValueError(f"targets are {list(self.targets)}: choose from the classes {list(self.classes)}")
         if len(self.targets) == len(self.classes):
             raise ValueError("every class is a target: name at least one class that is not searched for")
+        for key, named in (("hints", self.annotation.hints), ("examples", self.annotation.examples)):
+            strange = [name for name in named if name not in self.answers]
+            if strange:
+                raise ValueError(f"annotation.{key} names {strange[0]!r}: choose from {list(self.answers)}")
         reserved = [name for name in self.classes if name == "not sure" or not name.strip()]
         for table in (self.oracle, *self.start):
             strange = [answer for answer in table.classes.values() if answer not in self.answers]
@@ -237,15 +288,34 @@ class CampaignConfig:
 
     def resolved(self, folder: Path) -> CampaignConfig:
         """With all paths absolute, those that were relative taken from `folder`."""
+        guide = self.annotation.guidelines
         recipe = folder / self.recipe if self.recipe.endswith(".toml") else self.recipe
         return dataclasses.replace(
             self,
             recipe=str(recipe),
+            annotation=dataclasses.replace(self.annotation, guidelines=None if guide is None else folder / guide),
             pool=dataclasses.replace(self.pool, archives=tuple(folder / path for path in self.pool.archives)),
             start=tuple(
                 dataclasses.replace(
                     start, archive=folder / start.archive, table=None if start.table is None else folder / start.table
                 )
                 for start in self.start
+            ),
+        )
+
+    def relative_to(self, folder: Path) -> CampaignConfig:
+        """With all paths of archives and tables relative to `folder`, an absolute one."""
+
+        def seen(path: Path) -> Path:
+            return Path(os.path.relpath(path.resolve(), folder))
+
+        guide = self.annotation.guidelines
+        return dataclasses.replace(
+            self,
+            annotation=dataclasses.replace(self.annotation, guidelines=None if guide is None else seen(guide)),
+            pool=dataclasses.replace(self.pool, archives=tuple(map(seen, self.pool.archives))),
+            start=tuple(
+                dataclasses.replace(s, archive=seen(s.archive), table=None if s.table is None else seen(s.table))
+                for s in self.start
             ),
         )

@@ -6,85 +6,46 @@ import contextlib
 import dataclasses
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
+from emberline.campaign.annotation.events import COLUMNS, Event, Label, Question, event_of, values_of
+from emberline.campaign.annotation.schema import SCHEMA_VERSION, create_tables, migrate
+from emberline.campaign.annotation.state import State
 from emberline.errors import CampaignError, NewerVersionError
+from emberline.files import atomic_path
 from emberline.provenance import now
 
-__all__ = ["SCHEMA_VERSION", "Database", "Label", "Question"]
+__all__ = ["SCHEMA_VERSION", "Database", "Label", "NotStoredError", "Question"]
 
-SCHEMA_VERSION = 1
-Purpose = Literal["query", "control"]
+T = TypeVar("T")
 
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE rounds (
-    number INTEGER PRIMARY KEY, batch INTEGER NOT NULL, control INTEGER NOT NULL,
-    started TEXT NOT NULL, finished TEXT, summary TEXT);
-CREATE TABLE steps (
-    round INTEGER NOT NULL REFERENCES rounds, step TEXT NOT NULL, finished TEXT NOT NULL, seconds REAL NOT NULL,
-    PRIMARY KEY (round, step));
-CREATE TABLE questions (
-    round INTEGER NOT NULL REFERENCES rounds, rank INTEGER NOT NULL, identifier TEXT NOT NULL,
-    purpose TEXT NOT NULL CHECK (purpose IN ('query', 'control')), reason TEXT NOT NULL,
-    stratum INTEGER, PRIMARY KEY (round, purpose, rank), UNIQUE (round, purpose, identifier));
-CREATE TABLE events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, who TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('label', 'undo')), identifier TEXT NOT NULL, class TEXT,
-    purpose TEXT NOT NULL CHECK (purpose IN ('query', 'control')), round INTEGER NOT NULL, model TEXT NOT NULL,
-    undoes INTEGER UNIQUE REFERENCES events, details TEXT NOT NULL DEFAULT '{}');
-CREATE INDEX events_identifier ON events (identifier);
-CREATE TRIGGER events_kept BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are never changed'); END;
-CREATE TRIGGER events_never_deleted BEFORE DELETE ON events
-    BEGIN SELECT RAISE(ABORT, 'events are never deleted'); END;
-"""
-
-_CURRENT = """
-SELECT id, time, who, identifier, class, purpose, round, model, details FROM events AS e
-WHERE kind = 'label' AND NOT EXISTS (SELECT 1 FROM events AS u WHERE u.undoes = e.id)
-  AND id = (SELECT MAX(id) FROM events AS l WHERE l.identifier = e.identifier AND l.kind = 'label'
-            AND NOT EXISTS (SELECT 1 FROM events AS u WHERE u.undoes = l.id))
-ORDER BY id
-"""
+_INSERT = f"INSERT INTO events ({', '.join(COLUMNS[1:])}) VALUES ({', '.join('?' * (len(COLUMNS) - 1))})"
 
 
-@dataclasses.dataclass(frozen=True)
-class Label:
-    """One decision that holds: who said when that a spectrum is what, asked for which purpose in which round."""
-
-    event: int
-    time: str
-    who: str
-    identifier: str
-    answer: str
-    purpose: Purpose | Literal["start"]
-    round: int
-    model: str
-    details: dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Question:
-    """One spectrum that the oracle is asked about; `stratum` belongs to control questions."""
-
-    round: int
-    rank: int
-    identifier: str
-    purpose: Purpose
-    reason: str
-    stratum: int | None = None
+class NotStoredError(CampaignError):
+    """Nothing was stored, for a reason that passes: a full disk, or a data base that somebody else holds."""
 
 
 class Database:
-    """SQLite in WAL mode; every change is one transaction that is on the disk before the call returns."""
+    """SQLite in WAL mode; every change is one transaction that is on the disk before the call returns.
+
+    Threads may share one, processes may each open their own. A data base of version 1 is brought up to date when it is
+    opened, after a copy has been laid beside it.
+    """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         if not self.path.is_file():
             raise CampaignError("there is no campaign here", where=str(self.path.parent), expected="campaign.db")
+        self._lock = threading.RLock()
         self._connection = self._connect()
+        self._state = State()
+        self._labels: tuple[int, list[Label]] = (0, [])
+        self._questions: list[Question] = []
         version = int(self.meta("schema_version") or 0)
         if version > SCHEMA_VERSION:
             raise NewerVersionError(
@@ -94,13 +55,15 @@ class Database:
                 expected=f"schema {SCHEMA_VERSION} or older",
                 action="Upgrade Emberline to open it.",
             )
+        if version < SCHEMA_VERSION:
+            migrate(self.path)
 
     @classmethod
     def create(cls, path: Path | str, meta: dict[str, str]) -> Database:
         """Make a new, empty data base at `path`."""
         with contextlib.closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.executescript(_SCHEMA)
+            create_tables(connection)
             values = {**meta, "schema_version": str(SCHEMA_VERSION)}
             connection.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
             connection.commit()
@@ -114,48 +77,130 @@ class Database:
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA foreign_keys=ON")
         except sqlite3.DatabaseError as error:
+            connection.close()
             raise CampaignError(f"is not a campaign data base: {error}", where=str(self.path)) from error
         return connection
 
     def close(self) -> None:
         """Close the connection; the write-ahead log is folded into the file."""
-        self._connection.close()
+        with self._lock:
+            self._connection.close()
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._connection
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All changes made inside are on the disk when it ends, or none are; nobody else writes meanwhile.
+
+        One inside another belongs to it. After events have been appended, the state is not asked for before the end.
+        """
+        with self._lock:
+            if self._connection.in_transaction:
+                yield self._connection
+                return
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                raise self._unwritable(error) from error
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException as error:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError):
+                    raise self._unwritable(error) from error
+                raise
+
+    def _unwritable(self, error: sqlite3.OperationalError) -> NotStoredError:
+        return NotStoredError(
+            f"cannot be written: {error}",
+            where=str(self.path),
+            action="Nothing was stored. Free some space, or end the program that holds the data base, and try again.",
+        )
+
+    def read(self, statement: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """The rows of a query."""
+        with self._lock:
+            return self._connection.execute(statement, values).fetchall()
 
     def meta(self, key: str) -> str | None:
         """A value that was stored when the campaign was made."""
         try:
-            row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+            rows = self.read("SELECT value FROM meta WHERE key = ?", (key,))
         except sqlite3.DatabaseError as error:
             raise CampaignError(f"is not a campaign data base: {error}", where=str(self.path)) from error
-        return None if row is None else str(row["value"])
+        return str(rows[0]["value"]) if rows else None
 
-    # Labels -----------------------------------------------------------------------------------------------------
+    def backup(self, path: Path | str) -> None:
+        """Write a whole copy of the data base to `path`, atomically, while others may go on working."""
+        with atomic_path(path) as temporary, contextlib.closing(sqlite3.connect(temporary)) as copy, self._lock:
+            self._connection.backup(copy)
+
+    # Events -----------------------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """What holds now: the events that came since the last call, by whatever process, are taken in first.
+
+        It grows with later calls: read it by `look` when several threads share the data base.
+        """
+        with self._lock:
+            for row in self.read("SELECT * FROM events WHERE id > ? ORDER BY id", (self._state.last,)):
+                self._state.apply(event_of(row))
+            return self._state
+
+    def look(self, question: Callable[[State], T]) -> T:
+        """What a function says of the state as it is now, while no other thread takes in events."""
+        with self._lock:
+            return question(self.state())
+
+    def append(
+        self,
+        decide: Callable[[State], Iterable[Event]],
+        *,
+        who: str,
+        action: str = "",
+        answers: Mapping[str, str | None] | None = None,
+    ) -> list[Event]:
+        """Append the events of one action, all of them or none; they are on the disk when this returns.
+
+        Parameters
+        ----------
+        decide : function
+            Takes the state, while all others are held off, and returns the events.
+        who : str
+        action : str
+            The action's identifier. One that is stored already is not stored again, and its events are returned: what
+            is sent twice counts once.
+        answers : mapping, optional
+            Spectrum → answer of the action, to tell another action under the same identifier from the same one.
+
+        Raises
+        ------
+        CampaignError
+            The identifier has been used for another action, or nothing can be written.
+        """
+        action = action or uuid.uuid4().hex
+        time = now()
+        events: list[Event] = []
+        with self.transaction() as connection:
+            stored = connection.execute("SELECT * FROM events WHERE action = ? ORDER BY id", (action,)).fetchall()
+            if stored:
+                return _delivered([event_of(row) for row in stored], who, action, answers)
+            for event in decide(self.state()):
+                draft = dataclasses.replace(event, who=who, action=action, time=time)
+                number = connection.execute(_INSERT, values_of(draft)).lastrowid
+                events.append(dataclasses.replace(draft, id=int(number or 0)))
+        return events
 
     def add_labels(
         self, answers: Iterable[tuple[Question, str]], *, who: str, model: str, details: dict[str, Any] | None = None
     ) -> list[int]:
         """Append one label event for each answered question; all of them or none. Returns the events' numbers."""
-        time, extra = now(), json.dumps(details or {}, ensure_ascii=False, sort_keys=True)
-        events = []
-        with self._transaction() as connection:
-            for question, answer in answers:
-                cursor = connection.execute(
-                    "INSERT INTO events (time, who, kind, identifier, class, purpose, round, model, details)"
-                    " VALUES (?, ?, 'label', ?, ?, ?, ?, ?, ?)",
-                    (time, who, question.identifier, answer, question.purpose, question.round, model, extra),
-                )
-                events.append(int(cursor.lastrowid or 0))
-        return events
+
+        def decide(state: State) -> Iterator[Event]:
+            for q, answer in answers:
+                yield Event("label", q.identifier, answer, q.purpose, q.round, model, details=details or {})
+
+        return [event.id for event in self.append(decide, who=who)]
 
     def undo(self, event: int, *, who: str) -> int:
         """Take a label back, by an event of its own: what held before it holds again.
@@ -165,39 +210,34 @@ class Database:
         CampaignError
             There is no such label, or it has been undone already.
         """
-        with self._transaction() as connection:
-            row = connection.execute("SELECT * FROM events WHERE id = ? AND kind = 'label'", (event,)).fetchone()
-            if row is None:
+
+        def decide(state: State) -> list[Event]:
+            target = state.events.get(event)
+            if target is None:
                 raise CampaignError(f"there is no label event {event}", where=str(self.path))
-            if connection.execute("SELECT 1 FROM events WHERE undoes = ?", (event,)).fetchone():
+            if event in state.undone:
                 raise CampaignError(f"the label event {event} has been undone already", where=str(self.path))
-            cursor = connection.execute(
-                "INSERT INTO events (time, who, kind, identifier, class, purpose, round, model, undoes)"
-                " VALUES (?, ?, 'undo', ?, NULL, ?, ?, ?, ?)",
-                (now(), who, row["identifier"], row["purpose"], row["round"], row["model"], event),
-            )
-            return int(cursor.lastrowid or 0)
+            return [dataclasses.replace(target, kind="undo", answer=None, undoes=event, seconds=None, details={})]
+
+        return self.append(decide, who=who)[0].id
 
     def labels(self) -> list[Label]:
-        """The labels that hold now, one a spectrum, in the order they were given."""
-        rows = self._connection.execute(_CURRENT).fetchall()
-        return [
-            Label(
-                r["id"], r["time"], r["who"], r["identifier"], r["class"], r["purpose"], r["round"], r["model"],
-                json.loads(r["details"]),
-            )
-            for r in rows
-        ]  # fmt: skip
+        """The labels that hold now, one a spectrum, in the order they were given; none for those in dispute."""
+        with self._lock:
+            last = self.state().last
+            if self._labels[0] != last:
+                self._labels = (last, self._state.labels())
+            return list(self._labels[1])
 
     def events(self) -> list[dict[str, Any]]:
         """Every event ever, undone ones included, in order."""
-        return [dict(row) for row in self._connection.execute("SELECT * FROM events ORDER BY id")]
+        return [dict(row) for row in self.read("SELECT * FROM events ORDER BY id")]
 
     # Rounds -----------------------------------------------------------------------------------------------------
 
     def start_round(self, number: int, *, batch: int, control: int) -> None:
         """Open a round, with what it is going to ask."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 "INSERT INTO rounds (number, batch, control, started) VALUES (?, ?, ?, ?)",
                 (number, batch, control, now()),
@@ -205,32 +245,32 @@ class Database:
 
     def finish_round(self, number: int, summary: dict[str, Any]) -> None:
         """Close a round with its summary."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             text = json.dumps(summary, ensure_ascii=False, sort_keys=True)
             connection.execute("UPDATE rounds SET finished = ?, summary = ? WHERE number = ?", (now(), text, number))
 
     def rounds(self) -> list[dict[str, Any]]:
         """All rounds in order; `summary` is None while a round is open."""
-        rows = [dict(row) for row in self._connection.execute("SELECT * FROM rounds ORDER BY number")]
+        rows = [dict(row) for row in self.read("SELECT * FROM rounds ORDER BY number")]
         for row in rows:
             row["summary"] = None if row["summary"] is None else json.loads(row["summary"])
         return rows
 
     def finish_step(self, number: int, step: str, seconds: float) -> None:
         """Note that a step of a round is done and its files are in place."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?)", (number, step, now(), seconds))
 
     def steps(self, number: int) -> dict[str, float]:
         """The steps of a round that are done, and the seconds they took."""
-        rows = self._connection.execute("SELECT step, seconds FROM steps WHERE round = ? ORDER BY rowid", (number,))
+        rows = self.read("SELECT step, seconds FROM steps WHERE round = ? ORDER BY rowid", (number,))
         return {row["step"]: row["seconds"] for row in rows}
 
     # Questions --------------------------------------------------------------------------------------------------
 
     def ask(self, questions: Sequence[Question]) -> None:
         """Store a round's questions."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             for q in questions:
                 connection.execute(
                     "INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?)",
@@ -239,7 +279,25 @@ class Database:
 
     def questions(self, number: int | None = None) -> list[Question]:
         """The questions of one round, or of all."""
-        rows = self._connection.execute(
-            "SELECT * FROM questions WHERE ?1 IS NULL OR round = ?1 ORDER BY round, purpose DESC, rank", (number,)
+        with self._lock:
+            # Questions are only ever added, and a round's all at once.
+            if self.read("SELECT COUNT(*) AS n FROM questions")[0]["n"] != len(self._questions):
+                rows = self.read("SELECT * FROM questions ORDER BY round, purpose DESC, rank")
+                self._questions = [
+                    Question(r["round"], r["rank"], r["identifier"], r["purpose"], r["reason"], r["stratum"])
+                    for r in rows
+                ]
+            return [q for q in self._questions if number is None or q.round == number]
+
+
+def _delivered(stored: list[Event], who: str, action: str, answers: Mapping[str, str | None] | None) -> list[Event]:
+    """The events of an action that comes a second time."""
+    same = answers is None or {event.identifier: event.answer for event in stored} == dict(answers)
+    if stored[0].who != who or not same:
+        raise CampaignError(
+            "this identifier belongs to another action",
+            where=action,
+            found=f"{stored[0].kind} of {stored[0].identifier} by {stored[0].who}",
+            action="Make a new identifier for each action.",
         )
-        return [Question(r["round"], r["rank"], r["identifier"], r["purpose"], r["reason"], r["stratum"]) for r in rows]
+    return stored

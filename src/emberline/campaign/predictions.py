@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emberline.errors import CampaignError
-from emberline.learn import Model
 
 if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
+    from emberline.learn import Model
 
 __all__ = [
     "latest_model",
@@ -55,6 +55,8 @@ def model_of_round(campaign: Campaign, number: int) -> Model | None:
     file = model_file(campaign.path, number)
     if not file.exists():
         return None
+    from emberline.learn import Model
+
     model = Model.load(file)
     model.check_recipe(campaign.recipe.hash)
     return model

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emberline.campaign.annotation.asked import save_asked
+from emberline.campaign.annotation.state import State
 from emberline.campaign.control import save_draw
 from emberline.campaign.database import Question
 from emberline.campaign.pool import Pool
 from emberline.campaign.predictions import load_probabilities, model_of_round, stream, target_probability
-from emberline.learn import Model
 from emberline.learn.control import ask, draw_control
 from emberline.learn.strategies import Query, Rows, strategy
 from emberline.progress import Progress
 
 if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
+    from emberline.learn import Model
 
 __all__ = ["MET", "ask_round", "known_rows"]
 
@@ -42,6 +44,7 @@ def ask_round(campaign: Campaign, current: dict[str, Any], progress: Progress) -
         hidden = {q.identifier for q in [*campaign.database.questions(), *questions] if q.purpose == "control"}
         questions += _queries(campaign, number, batch, model, probabilities, hidden)
     if questions:
+        save_asked(campaign, number, questions, model, probabilities)
         campaign.database.ask(questions)
     progress("query", len(questions), len(questions))
 
@@ -51,7 +54,7 @@ def known_rows(campaign: Campaign) -> Rows:
 
     What was asked in an earlier round and never answered may be asked again.
     """
-    answered = {label.identifier for label in campaign.labels()}
+    answered = campaign.database.look(State.answered)
     current = campaign.current_round()
     names = {
         q.identifier

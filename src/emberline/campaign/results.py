@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emberline.campaign.annotation.state import State
 from emberline.campaign.database import Label
 from emberline.campaign.predictions import latest_prediction, load_probabilities, target_probability
 from emberline.campaign.report_data import GalleryItem, Interval, ReportData, RoundSummary
@@ -71,6 +72,7 @@ def status(campaign: Campaign) -> dict[str, Any]:
         "open_round": rounds[-1]["number"] if rounds and not rounds[-1]["summary"] else None,
         "open_questions": len(waiting),
         "unanswered": len(campaign.unanswered()),
+        "disputed": len(campaign.database.look(State.disputes)),
         "next": _next_step(campaign, rounds, len(waiting)),
     }
 
@@ -78,7 +80,7 @@ def status(campaign: Campaign) -> dict[str, Any]:
 def _next_step(campaign: Campaign, rounds: list[dict[str, Any]], waiting: int) -> str:
     path = campaign.path
     if not rounds or waiting or rounds[-1]["summary"] is None:
-        return f"emberline campaign run {path} --oracle TRUTH.csv"
+        return f"emberline label {path} (or, with a table of answers: emberline campaign run {path} --oracle TRUTH.csv)"
     if latest_prediction(campaign) is None:
         return f"emberline campaign run {path} --oracle TRUTH.csv --rounds {len(rounds) + 1} (no target labelled yet)"
     return f"emberline candidates {path} --out candidates.vot"

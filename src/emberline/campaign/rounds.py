@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from emberline.campaign.predictions import model_file, model_of_round, pool_changed, round_folder, stream
+from emberline.campaign.predictions import (
+    latest_model,
+    load_probabilities,
+    model_file,
+    model_of_round,
+    pool_changed,
+    round_folder,
+    stream,
+)
 from emberline.campaign.questions import ask_round
 from emberline.campaign.training import training_set
-from emberline.files import atomic_path
-from emberline.learn import train
+from emberline.errors import CampaignError
+from emberline.files import atomic_path, sha256_of, write_text
 from emberline.progress import Progress
 
 if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
 
-__all__ = ["run_steps"]
+__all__ = ["predict_pool", "run_steps"]
 
 _BLOCK = 65_536
 
@@ -42,6 +53,8 @@ def run_steps(campaign: Campaign, current: dict[str, Any], *, progress: Progress
 
 
 def _train(campaign: Campaign, current: dict[str, Any], progress: Progress) -> None:
+    from emberline.learn import train
+
     number = int(current["number"])
     training = training_set(campaign)
     is_target = np.isin(training.labels, campaign.config.target_indices)
@@ -70,14 +83,79 @@ def _predict(campaign: Campaign, current: dict[str, Any], progress: Progress) ->
     pool = campaign.pool
     folder = round_folder(campaign.path, number)
     folder.mkdir(parents=True, exist_ok=True)
-    shape = (len(pool), len(campaign.config.classes))
-    with atomic_path(folder / "probabilities.npy") as temporary:
-        result = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-        for start in range(0, len(pool), _BLOCK):
-            block = slice(start, min(start + _BLOCK, len(pool)))
-            result[block] = model.predict(np.ascontiguousarray(pool.values[block], dtype=np.float32))
-            progress("predict", block.stop, len(pool))
-        result.flush()
-        del result
-    with atomic_path(folder / "pool.txt") as temporary:
-        temporary.write_text(pool.fingerprint, encoding="utf-8")
+    partial = _Partial(folder, len(pool), len(campaign.config.classes), _made_by(campaign, number))
+    progress("predict", partial.done, len(pool))
+    for start in range(partial.done, len(pool), _BLOCK):
+        block = slice(start, min(start + _BLOCK, len(pool)))
+        partial.write(block, model.predict(np.ascontiguousarray(pool.values[block], dtype=np.float32)))
+        progress("predict", block.stop, len(pool))
+    partial.publish(folder / "probabilities.npy")
+    write_text(folder / "pool.txt", pool.fingerprint)
+
+
+def _made_by(campaign: Campaign, number: int) -> dict[str, str]:
+    """What probabilities come from: the network and the pool."""
+    return {"model": sha256_of(model_file(campaign.path, number)), "pool": campaign.pool.fingerprint}
+
+
+class _Partial:
+    """Probabilities on their way to the disk: what an interrupted run has written of them is kept and continued."""
+
+    def __init__(self, folder: Path, rows: int, classes: int, made_by: dict[str, str]) -> None:
+        self._file, self._note = folder / ".probabilities.part", folder / ".probabilities.json"
+        self._made_by = made_by
+        self.done = self._rows_done((rows, classes))
+        mode: Literal["r+", "w+"] = "r+" if self.done else "w+"
+        self._values = np.lib.format.open_memmap(self._file, mode=mode, dtype=np.float32, shape=(rows, classes))
+
+    def _rows_done(self, shape: tuple[int, int]) -> int:
+        try:
+            note = json.loads(self._note.read_text(encoding="utf-8"))
+            fits = np.load(self._file, mmap_mode="r").shape == shape
+        except (OSError, ValueError, EOFError):
+            return 0
+        return int(note["rows"]) if fits and note["made_by"] == self._made_by else 0
+
+    def write(self, block: slice, values: NDArray[np.float32]) -> None:
+        """Keep some rows, and then note that they are kept."""
+        self._values[block] = values
+        self._values.flush()
+        write_text(self._note, json.dumps({"made_by": self._made_by, "rows": block.stop}))
+
+    def publish(self, path: Path) -> None:
+        """Give the complete file its name."""
+        del self._values
+        with atomic_path(path) as temporary:
+            self._file.rename(temporary)
+        self._note.unlink(missing_ok=True)
+
+
+def predict_pool(campaign: Campaign, *, progress: Progress) -> bool:
+    """See `Campaign.predict`.
+
+    Raises
+    ------
+    CampaignError
+        No network has been trained yet.
+    """
+    campaign.prepare(progress=progress)
+    newest = latest_model(campaign.path)
+    if newest is None:
+        raise CampaignError("no network has been trained yet", where=str(campaign.path), action="Run a round first.")
+    number = int(newest.stem.removeprefix("round-"))
+    if _has_read(campaign, number):
+        return False
+    begun = time.perf_counter()
+    _predict(campaign, {"number": number}, progress)
+    if "predict" not in campaign.database.steps(number):
+        campaign.database.finish_step(number, "predict", time.perf_counter() - begun)
+    return True
+
+
+def _has_read(campaign: Campaign, number: int) -> bool:
+    try:
+        probabilities = load_probabilities(campaign, number)
+    except CampaignError:
+        return False
+    shape = (len(campaign.pool), len(campaign.config.classes))
+    return "predict" in campaign.database.steps(number) and probabilities.shape == shape

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emberline.campaign.annotation.listings import save_candidates
+from emberline.campaign.annotation.state import State
 from emberline.campaign.control import control_draws
 from emberline.campaign.predictions import load_probabilities, model_of_round, stream, target_probability
 from emberline.campaign.questions import known_rows
@@ -33,14 +35,25 @@ def network_classes(campaign: Campaign, probabilities: NDArray[np.float32]) -> N
 
 
 def answers_by_row(campaign: Campaign, purpose: str) -> dict[int, int | None]:
-    """Pool row → class index of each label given for `purpose`; None where the answer is no class."""
-    labels = [label for label in campaign.labels() if label.purpose == purpose]
-    rows = campaign.pool.rows([label.identifier for label in labels])
+    """Pool row → class index of each label given for `purpose`; None where it is no class, or is in dispute."""
     classes = campaign.config.classes
-    return {
-        int(row): classes.index(label.answer) if label.answer in classes else None
-        for row, label in zip(rows, labels, strict=True)
+    answers = {
+        label.identifier: classes.index(label.answer) if label.answer in classes else None
+        for label in campaign.labels()
+        if label.purpose == purpose
     }
+    answers |= dict.fromkeys(_disputed(campaign, purpose))
+    return {int(row): answer for row, answer in zip(campaign.pool.rows(answers), answers.values(), strict=True)}
+
+
+def _disputed(campaign: Campaign, purpose: str) -> list[str]:
+    """Spectra asked about for `purpose` on which annotators disagree."""
+
+    def find(state: State) -> list[str]:
+        first = {name: next(iter(state.opinions(name).values())) for name in state.disputes()}
+        return [name for name, event in first.items() if event.purpose == purpose]
+
+    return campaign.database.look(find)
 
 
 def estimates(campaign: Campaign, number: int, probabilities: NDArray[np.float32]) -> Estimates:
@@ -84,6 +97,7 @@ def summarise(campaign: Campaign, current: dict[str, Any], truth: Mapping[str, s
         "labels_control": sum(label.purpose == "control" for label in labels),
         "new_targets": sum(label.answer in campaign.config.targets and label.purpose == "query" for label in mine),
         "unanswered": len(campaign.open_questions()),
+        "disputed": len(campaign.database.look(State.disputes)),
         "pool": len(campaign.pool),
         "flagged": int((~campaign.pool.usable).sum()),
         "seconds": campaign.database.steps(number),
@@ -100,6 +114,7 @@ def summarise(campaign: Campaign, current: dict[str, Any], truth: Mapping[str, s
     summary["seconds"] = {**summary["seconds"], "estimate": time.perf_counter() - begun}
     classes = campaign.config.classes
     listed = final_classes(campaign, probabilities)
+    save_candidates(campaign, number, listed, probabilities)
     return {
         **summary,
         "candidates": int(np.isin(listed, campaign.config.target_indices).sum()),

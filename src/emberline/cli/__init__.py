@@ -8,7 +8,11 @@ from emberline._version import __version__
 from emberline.cli.archives import features, info, ingest, simulate
 from emberline.cli.campaigns import campaign, candidates, report
 from emberline.cli.demo import demo
+from emberline.cli.jobs import jobs
+from emberline.cli.label import label
 from emberline.cli.output import Command
+from emberline.cli.publishing import publish
+from emberline.cli.serve import accounts, serve
 
 __all__ = ["cli", "main"]
 
@@ -29,12 +33,15 @@ def cli() -> None:
       emberline campaign run CAMPAIGN --oracle TRUTH.csv
       emberline candidates CAMPAIGN --out candidates.vot
       emberline report CAMPAIGN --out report
+      emberline publish CAMPAIGN --config publication.toml
 
-    Try `emberline demo` first.
+    Try `emberline demo` first. `emberline serve FOLDER` does the same in the browser.
     """
 
 
-for _command in (ingest, info, simulate, features, campaign, candidates, report, demo):
+for _command in (
+    ingest, info, simulate, features, campaign, label, candidates, report, publish, demo, jobs, serve, accounts,
+):  # fmt: skip
     cli.add_command(_command)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -31,12 +30,14 @@ def ingest(
     archive is skipped; what cannot be read is listed in the archive's rejected.parquet and the rest goes on. After
     an interruption the same command resumes.
     """
-    from emberline.archive import ingest as run
+    from emberline.archive.jobs import INGEST, IngestParameters
+    from emberline.jobs import run_foreground
 
+    asked = IngestParameters(tuple(map(Path, paths)), into, reader or "", workers)
     with progress_display() as progress:
-        summary = run(list(paths), into, reader=reader, workers=workers, progress=progress)
-    show(dataclasses.asdict(summary), as_json=as_json, text=_ingest_text)
-    if summary.rejected:
+        summary = run_foreground(INGEST, asked, progress=progress)
+    show(summary, as_json=as_json, text=_ingest_text)
+    if summary["rejected"]:
         context.exit(EXIT_REJECTED)
 
 
@@ -113,7 +114,7 @@ def simulate(
     spectra: int,
     seed: int,
     prevalence: float | None,
-    preset: str,
+    preset: Literal["lamost", "ondrejov"],
     hosts: Path | None,
     workers: int | None,
     as_json: bool,
@@ -124,20 +125,13 @@ def simulate(
 
     The truth goes into ARCHIVE/truth.csv; the spectra themselves do not know it.
     """
-    from emberline.archive import simulate as run
+    from emberline.archive.jobs import SIMULATE, SimulateParameters
+    from emberline.jobs import run_foreground
 
+    asked = SimulateParameters(into, spectra, seed, prevalence, preset, hosts, workers)
     with progress_display() as progress:
-        summary = run(
-            into,
-            spectra=spectra,
-            seed=seed,
-            prevalence=prevalence,
-            preset=preset,
-            hosts=hosts,
-            workers=workers,
-            progress=progress,
-        )
-    show(dataclasses.asdict(summary), as_json=as_json, text=lambda s: _simulate_text(s, into))
+        summary = run_foreground(SIMULATE, asked, progress=progress)
+    show(summary, as_json=as_json, text=lambda s: _simulate_text(s, into))
 
 
 def _simulate_text(summary: dict[str, Any], into: Path) -> str:
@@ -154,16 +148,9 @@ def features(archive: Path, recipe: str, workers: int | None, as_json: bool) -> 
 
     They are kept in the archive, under the recipe's hash; what is there already is not computed again.
     """
-    from emberline.archive import open_archive
-    from emberline.features import Recipe
+    from emberline.archive.jobs import FEATURES, FeaturesParameters
+    from emberline.jobs import run_foreground
 
     with progress_display() as progress:
-        matrix = open_archive(archive).build_features(Recipe.load(recipe), workers=workers, progress=progress)
-    result = {
-        "recipe": matrix.recipe.name,
-        "recipe_hash": matrix.recipe_hash,
-        "spectra": len(matrix.identifiers),
-        "pixels": int(matrix.values.shape[1]),
-        "flagged": int(matrix.flagged.sum()),
-    }
+        result = run_foreground(FEATURES, FeaturesParameters(archive, recipe, workers), progress=progress)
     show(result, as_json=as_json, text=lambda found: "\n".join(_lines(found)))

@@ -1,4 +1,4 @@
-"""Commands on campaigns: new, run, status, candidates, report."""
+"""Commands on campaigns: new, run, round, predict, status, candidates, report."""
 
 from __future__ import annotations
 
@@ -52,6 +52,59 @@ def run(folder: Path, oracle: Path, rounds: int | None, as_json: bool) -> None:
     show(opened.status(), as_json=as_json, text=_status_text)
 
 
+@campaign.command("round", epilog="Example: emberline campaign round be-stars --batch 50")
+@_campaign_argument
+@click.option("--batch", type=click.IntRange(min=0), help="How many to ask about; 0 for the final control sample only.")
+@click.option("--finish", is_flag=True, help="Close the open round although some of its questions have no answer.")
+@json_option
+def run_round(folder: Path, batch: int | None, finish: bool, as_json: bool) -> None:
+    """Run one round as far as it goes without answers.
+
+    Closes the open round when all its questions are answered; then trains, predicts the pool, and chooses what to ask
+    next. The questions then wait for an oracle.
+
+    A round that was interrupted is resumed.
+    """
+    from emberline.campaign.jobs import ROUND, RoundParameters
+    from emberline.jobs import run_foreground
+
+    with progress_display() as progress:
+        outcome = run_foreground(ROUND, RoundParameters(folder, batch, finish), progress=progress)
+    show(outcome, as_json=as_json, text=_round_text)
+
+
+def _round_text(outcome: dict[str, Any]) -> str:
+    closed, number = outcome["closed_round"], outcome["round"]
+    lines = [] if closed is None else [f"Round {closed} is closed."]
+    trained = "a network was trained" if outcome["trained"] else "too few labels to train on yet"
+    asked = f"{outcome['query_questions']:,} queries and {outcome['control_questions']:,} control questions"
+    lines.append(f"Round {number}: {trained}; {asked} were asked.")
+    if outcome["open_questions"]:
+        lines.append(f"{outcome['open_questions']:,} questions wait for an answer.")
+    return "\n".join(lines)
+
+
+@campaign.command("predict", epilog="Example: emberline campaign predict be-stars")
+@_campaign_argument
+@json_option
+def run_predict(folder: Path, as_json: bool) -> None:
+    """Let the newest network read a pool that has grown.
+
+    The candidates then include the new spectra. Estimates stay those of the last round; a further round renews them.
+    """
+    from emberline.campaign.jobs import PREDICT, PredictParameters
+    from emberline.jobs import run_foreground
+
+    with progress_display() as progress:
+        outcome = run_foreground(PREDICT, PredictParameters(folder), progress=progress)
+    show(outcome, as_json=as_json, text=_predict_text)
+
+
+def _predict_text(outcome: dict[str, Any]) -> str:
+    read = "has read" if outcome["changed"] else "had read already"
+    return f"The network {outcome['network']} {read} all {outcome['spectra']:,} spectra of the pool."
+
+
 @campaign.command(epilog="Example: emberline campaign status be-stars --json")
 @_campaign_argument
 @json_option
@@ -60,6 +113,22 @@ def status(folder: Path, as_json: bool) -> None:
     from emberline.campaign import read_status
 
     show(read_status(folder), as_json=as_json, text=_status_text)
+
+
+@campaign.command(epilog="Example: emberline campaign labels be-stars --out labels.csv")
+@_campaign_argument
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A .csv or .json file.")
+@json_option
+def labels(folder: Path, out: Path, as_json: bool) -> None:
+    """Write everything that annotators did.
+
+    Every event in its order, those taken back included; JSON has the questions and the labels that hold as well.
+    """
+    from emberline.campaign import Campaign
+    from emberline.campaign.annotation import export_labels
+
+    count = export_labels(Campaign(folder), out)
+    show({"events": count, "file": str(out)}, as_json=as_json, text=lambda r: f"{r['events']:,} events in {r['file']}")
 
 
 def _status_text(status: dict[str, Any]) -> str:
@@ -102,11 +171,11 @@ def candidates(folder: Path, out: Path, as_json: bool) -> None:
 
     The ending of the file's name chooses the format.
     """
-    from emberline.campaign import Campaign
+    from emberline.campaign.jobs import CANDIDATES, CandidatesParameters
+    from emberline.jobs import run_foreground
 
     with progress_display() as progress:
-        count = Campaign(folder).write_candidates(out, progress=progress)
-    result = {"candidates": count, "file": str(out)}
+        result = run_foreground(CANDIDATES, CandidatesParameters(folder, out=out), progress=progress)
     show(result, as_json=as_json, text=lambda r: f"{r['candidates']:,} candidates written to {r['file']}")
 
 
@@ -119,8 +188,9 @@ def report(folder: Path, out: Path, as_json: bool) -> None:
 
     One self-contained HTML page: learning curve, estimates, candidates, timings, provenance.
     """
-    from emberline.campaign import Campaign
+    from emberline.campaign.jobs import REPORT, ReportParameters
+    from emberline.jobs import run_foreground
 
     with progress_display() as progress:
-        page = Campaign(folder).write_report(out, progress=progress)
-    show({"page": str(page)}, as_json=as_json, text=lambda r: f"The report is at {r['page']}")
+        result = run_foreground(REPORT, ReportParameters(folder, out=out), progress=progress)
+    show(result, as_json=as_json, text=lambda r: f"The report is at {r['page']}")

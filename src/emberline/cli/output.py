@@ -23,6 +23,7 @@ __all__ = [
     "json_option",
     "progress_display",
     "show",
+    "state_display",
 ]
 
 EXIT_FAILED = 1
@@ -54,7 +55,7 @@ class Command:
             code = error.exit_code
         except EmberlineError as error:
             click.echo(f"Error: {error}", err=True)
-            code = EXIT_USAGE if isinstance(error, ConfigError | RecipeError) else EXIT_FAILED
+            code = EXIT_USAGE if _is_wrong_usage(error) else EXIT_FAILED
         except KeyboardInterrupt:
             click.echo("Interrupted. Run the same command again to resume.", err=True)
             code = EXIT_INTERRUPTED
@@ -64,6 +65,12 @@ class Command:
             click.echo(f"Error: {error.filename or 'a file'}: {error.strerror or error}", err=True)
             code = EXIT_FAILED
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_wrong_usage(error: EmberlineError) -> bool:
+    from emberline.jobs.model import ParameterError
+
+    return isinstance(error, ConfigError | RecipeError | ParameterError)
 
 
 def show(result: dict[str, Any], *, as_json: bool, text: Callable[[dict[str, Any]], str]) -> None:
@@ -105,6 +112,40 @@ def _bars() -> Iterator[Progress]:
             display.update(tasks[step], completed=done, total=total)
 
         yield report
+
+
+@contextlib.contextmanager
+def state_display() -> Iterator[Callable[[str, float | None], None]]:
+    """A callback for one state that changes, with the fraction done: a bar on a terminal, lines now and then elsewhere.
+
+    All on standard error.
+    """
+    if not sys.stderr.isatty():
+        yield _StateLines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (BarColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with RichProgress(*columns, console=Console(stderr=True)) as display:
+        task = display.add_task("", total=1.0)
+        yield lambda text, fraction: display.update(task, description=text, completed=fraction or 0.0)
+
+
+class _StateLines:
+    """A line when the first word of the state changes, and every ten seconds while the rest of it does."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._last = 0.0
+
+    def __call__(self, text: str, fraction: float | None) -> None:
+        moment = time.monotonic()
+        changed = text.partition(" ")[0] != self._text.partition(" ")[0]
+        if changed or (text != self._text and moment - self._last >= 10):
+            self._text, self._last = text, moment
+            click.echo(text, err=True)
 
 
 class _PlainLines:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from emberline.archive.readers.cards import Header
 from emberline.archive.readers.source import Source
+from emberline.dates import modified_julian_date
 from emberline.errors import ReadError
 from emberline.spectra import Grid, Medium, Spectrum, VelocityFrame, air_to_vacuum
 
 __all__ = ["Reader", "Statement"]
 
-_MJD_EPOCH = datetime.datetime(1858, 11, 17)
 _ANGSTROM = {
     "angstrom": 1.0, "angstroms": 1.0, "ang": 1.0, "a": 1.0, "å": 1.0, "0.1nm": 1.0, "10**-10m": 1.0, "1e-10m": 1.0,
     "nm": 10.0, "nanometer": 10.0, "nanometers": 10.0, "nanometre": 10.0,
@@ -278,8 +278,7 @@ def mjd_of(text: str) -> float:
         moment = datetime.datetime.fromisoformat(text.strip().removesuffix("Z"))
     except ValueError:
         return math.nan
-    days: float = (moment.replace(tzinfo=None) - _MJD_EPOCH) / datetime.timedelta(days=1)
-    return days
+    return modified_julian_date(moment.replace(tzinfo=None))
 
 
 def degrees(text: str | float, *, hours: bool = False) -> float:

@@ -20,6 +20,8 @@ from pathlib import PurePosixPath
 from typing import IO
 
 from emberline.archive.readers.fitsfast import FitsFile
+from emberline.archive.readers.patterns import matching, searchable
+from emberline.confinement import Confinement, OutsideError
 from emberline.errors import EmberlineError, ReadError
 
 __all__ = ["MAX_INFLATED", "Source", "find_sources", "open_source"]
@@ -150,7 +152,9 @@ def _funpacked(data: bytes) -> bytes:
         return out.getvalue()
 
 
-def find_sources(paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str]) -> Iterator[str]:
+def find_sources(
+    paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str], confinement: Confinement | None = None
+) -> Iterator[str]:
     """Locate everything under `paths` that may be a spectrum, in a stable order, each once.
 
     Parameters
@@ -159,6 +163,9 @@ def find_sources(paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str
         Files (always taken), folders (searched recursively; only what looks like a spectrum by its suffix is taken),
         patterns with ``*``, ``?`` or ``[…]`` (``**`` for folders at any depth), and tar, tar.gz or zip archives (their
         members are taken as from a folder). ``archive.tar::member`` names one member.
+    confinement : Confinement, optional
+        Where files may be reached; relative paths are taken from its root. What leads out is located and never looked
+        into: `open_source` refuses it.
 
     Yields
     ------
@@ -172,23 +179,29 @@ def find_sources(paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str
     """
     seen: set[str] = set()
     for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
-        for locator in _locate(os.fspath(path)):
+        for locator in _locate(os.fspath(path), confinement):
             if locator not in seen:
                 seen.add(locator)
                 yield locator
 
 
-def _locate(path: str) -> Iterator[str]:
-    if os.path.isdir(path):
-        for file in _walk(path):
-            yield from _members(file) if _is_archive(file) else [file]
-    elif os.path.isfile(path):
-        yield from _members(path) if _is_archive(path) else [path]
-    elif _MEMBER in path and os.path.isfile(path.partition(_MEMBER)[0]):
+def _locate(path: str, confinement: Confinement | None) -> Iterator[str]:
+    try:
+        place = _place(path, confinement)
+        archive = _place(path.partition(_MEMBER)[0], confinement) if _MEMBER in path else place
+    except OutsideError:
+        yield path  # `open_source` says what is wrong with it, and the rest goes on
+        return
+    if os.path.isdir(place):
+        for file in _walk(path, place, confinement):
+            yield from _members(file, confinement) if _is_archive(file) else [file]
+    elif os.path.isfile(place):
+        yield from _members(path, confinement) if _is_archive(path) else [path]
+    elif _MEMBER in path and os.path.isfile(archive):
         yield path
-    elif glob.has_magic(path) and (matches := sorted(glob.glob(path, recursive=True))):
+    elif glob.has_magic(path) and (matches := matching(path, confinement)):
         for match in matches:
-            yield from _locate(match)
+            yield from _locate(match, confinement)
     else:
         raise EmberlineError(
             "there is no such file or folder",
@@ -197,13 +210,19 @@ def _locate(path: str) -> Iterator[str]:
         )
 
 
-def _walk(folder: str) -> Iterator[str]:
-    """The spectra and archives in a folder and its sub-folders, sorted; hidden files are left out."""
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+def _place(path: str, confinement: Confinement | None) -> str:
+    """Where a path leads: as it stands, or with its links followed when it must not lead out."""
+    return path if confinement is None else os.fspath(confinement.resolve(path))
+
+
+def _walk(folder: str, place: str, confinement: Confinement | None) -> Iterator[str]:
+    """The spectra and archives in a folder that lies at `place`, and in its sub-folders, sorted; no hidden files."""
+    for root, folders, files in os.walk(place):
+        folders[:] = searchable(root, folders, confinement)
         for name in sorted(files):
             if not name.startswith(".") and (_looks_like_spectrum(name) or _is_archive(name)):
-                yield os.path.join(root, name)
+                found = os.path.join(folder + root[len(place) :], name)
+                yield found if confinement is None else found.removeprefix("./")
 
 
 def _looks_like_spectrum(name: str) -> bool:
@@ -214,10 +233,10 @@ def _is_archive(name: str) -> bool:
     return name.lower().endswith(_ARCHIVES)
 
 
-def _members(archive: str) -> Iterator[str]:
+def _members(archive: str, confinement: Confinement | None) -> Iterator[str]:
     try:
-        members = sorted(_opened(archive).names)
-    except ReadError:
+        members = sorted(_opened(_place(archive, confinement)).names)
+    except (ReadError, OutsideError):
         yield archive  # `open_source` says what is wrong with it, and the rest goes on
         return
     for member in members:
@@ -226,23 +245,30 @@ def _members(archive: str) -> Iterator[str]:
             yield f"{archive}{_MEMBER}{member}"
 
 
-def open_source(locator: str | os.PathLike[str]) -> Source:
-    """Read the file or archive member that `find_sources` located.
+def open_source(locator: str | os.PathLike[str], confinement: Confinement | None = None) -> Source:
+    """Read the file or archive member that `find_sources` located, within the same confinement.
 
     Raises
     ------
     ReadError
-        It is gone, unreadable, or a member inflates to more than `MAX_INFLATED` (``unreadable``).
+        It is gone, unreadable, leads out of the confinement (``outside``), or a member inflates to more than
+        `MAX_INFLATED` (``unreadable``).
     """
     name = os.fspath(locator)
     archive, separator, member = name.partition(_MEMBER)
     try:
+        place = _place(name, confinement)
+        container = _place(archive, confinement) if separator else place
         if _is_archive(name) and not separator:
-            _opened(name)
-        if separator and not os.path.exists(name):
-            return Source(name, _opened(archive).read(member))
-        with open(name, "rb") as stream:
+            _opened(container)
+        if separator and not os.path.exists(place):
+            return Source(name, _opened(container).read(member))
+        with open(place, "rb") as stream:
             return Source(name, stream.read())
+    except OutsideError as error:
+        raise ReadError(
+            error.message, reason="outside", where=name, expected=error.expected, action=error.action
+        ) from error
     except (EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise ReadError(f"the archive is cut off or damaged: {error}", reason="truncated", where=name) from error
     except (OSError, KeyError) as error:
