@@ -64,7 +64,7 @@ $(VENV)/.torch: constraints.txt
 
 $(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt
 	@echo "== installing Emberline"
-	@$(PIP) -c constraints.txt -e '.[web,vo]'
+	@$(PIP) -c constraints.txt -e '.[openvino,web,vo]'
 	@touch $@
 
 $(VENV)/.developing: $(VENV)/.torch pyproject.toml constraints.txt

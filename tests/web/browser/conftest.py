@@ -22,6 +22,9 @@ from tests.chromium import ARGUMENTS, CHROMIUM
 
 REFUSED = r"Failed to load resource: the server responded with a status of 4\d\d"
 """What Chromium itself notes down when a page is answered with a refusal that a test has provoked."""
+GONE = r"net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED)|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|SOCKET_NOT_CONNECTED)"
+"""What Chromium notes down when the server that it asks has ended."""
+_STOPPED: set[str] = set()  # addresses of servers that a test has ended: a page that still asks them is no fault
 _START = "from emberline.cli import main; main()"
 
 
@@ -79,12 +82,15 @@ def start(folder: Path, port: int = 0) -> Server:
         heard.append(line)
         if found := re.search(r"http://\S+", line):
             threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would stop it
-            return Server(folder, process, found[0])
+            running = Server(folder, process, found[0])
+            _STOPPED.discard(running.base)
+            return running
     raise AssertionError(f"the server ended with {process.wait()}: {''.join(heard)}")
 
 
 def stop(server: Server, number: signal.Signals = signal.SIGTERM) -> None:
     """End a server."""
+    _STOPPED.add(server.base)
     with contextlib.suppress(ProcessLookupError):
         server.process.send_signal(number)
     try:
@@ -153,7 +159,14 @@ class Browser:
             context.close()
 
     def unexpected(self) -> list[str]:
-        return [text for text in self.problems if not any(re.search(pattern, text) for pattern in self.expected)]
+        return [text for text in self.problems if not (_of_a_stopped_server(text) or self._awaited(text))]
+
+    def _awaited(self, text: str) -> bool:
+        return any(re.search(pattern, text) for pattern in self.expected)
+
+
+def _of_a_stopped_server(text: str) -> bool:
+    return any(text.startswith(f"{base}/") for base in _STOPPED) and re.search(GONE, text) is not None
 
 
 @pytest.fixture
