@@ -17,17 +17,13 @@ def _data_folder() -> Path | None:
     return None
 
 
-_REAL_PROCESSES = ("tests/web/browser/", "tests/jobs/", "tests/vo/", "tests/engine/")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of real servers, browsers and killed processes depend on a busy machine's clock: a failure is tried again.
+    """Many tests kill processes, serve pages and drive a browser, on machines that may be busy: a failure is tried again.
 
-    It is printed as a rerun, so it does not go unseen.
+    The summary lists what was tried again, so that it does not go unseen.
     """
     for item in items:
-        if item.nodeid.startswith(_REAL_PROCESSES):
-            item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
+        item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
 
 
 @pytest.fixture(scope="session")
