@@ -30,6 +30,7 @@ GROUND = (
     "files",
     "progress",
     "provenance",
+    "sky",
     "spectra",
     "spectral_lines",
     "wavelengths",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from emberline.archive.schema import CATALOGUE_SCHEMA
 from emberline.errors import ArchiveError
 from emberline.files import atomic_path
+from emberline.sky import chord_of_angle, unit_vectors
 
 __all__ = [
     "HEALPIX_ORDER",
@@ -75,19 +76,13 @@ def group_positions(
 
     if not ra.size:
         return np.zeros(0, np.int64)
-    places, of_row = np.unique(_unit_vectors(ra, dec), axis=0, return_inverse=True)
-    chord = 2.0 * np.sin(0.5 * np.radians(radius_arcsec / 3600.0))
+    places, of_row = np.unique(unit_vectors(ra, dec), axis=0, return_inverse=True)
+    chord = float(chord_of_angle(radius_arcsec / 3600.0))
     pairs = cKDTree(places).query_pairs(chord, output_type="ndarray")
     links = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(len(places), len(places)))
     _, component = connected_components(links, directed=False)
     _, first, inverse = np.unique(component[of_row.ravel()], return_index=True, return_inverse=True)
     return first[inverse].astype(np.int64)
-
-
-def _unit_vectors(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.float64]:
-    longitude, latitude = np.radians(ra), np.radians(dec)
-    across = np.cos(latitude)
-    return np.stack([across * np.cos(longitude), across * np.sin(longitude), np.sin(latitude)], axis=1)
 
 
 def position_name(ra: float, dec: float) -> str:

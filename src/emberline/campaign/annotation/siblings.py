@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from emberline.campaign.annotation.arrays import read_spectrum
 from emberline.campaign.annotation.asked import find_asked
 from emberline.errors import CampaignError
+from emberline.sky import separation
 
 if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
@@ -166,12 +167,10 @@ def _reaches(file: pq.ParquetFile, group: int, ra: float, dec: float, half: floa
 
 
 def _separation(ra: float, dec: float, other_ra: float | None, other_dec: float | None) -> float | None:
-    """Between two positions, arcseconds, by the haversine formula."""
+    """Between two positions, arcseconds; None when one is not known."""
     if other_ra is None or other_dec is None:
         return None
-    a, d, b, e = np.radians([ra, dec, other_ra, other_dec])
-    h = np.sin((e - d) / 2) ** 2 + np.cos(d) * np.cos(e) * np.sin((b - a) / 2) ** 2
-    return float(np.degrees(2 * np.arcsin(np.sqrt(min(1.0, h)))) * 3600)
+    return float(separation(ra, dec, other_ra, other_dec)) * 3600
 
 
 def _sibling(row: dict[str, Any], path: Path, same: bool, labels: dict[str, str]) -> Sibling:

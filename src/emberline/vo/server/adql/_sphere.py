@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from emberline import sky
 from emberline.archive.catalogue import HEALPIX_ORDER
 
 __all__ = [
@@ -40,12 +41,8 @@ Vector = NDArray[np.float64]
 
 
 def separation(ra1: float, dec1: float, ra2: float, dec2: float) -> float:
-    """Angle between two positions in degrees, by the formula that is good at all angles."""
-    step, south, north = math.radians(ra2 - ra1), math.radians(dec1), math.radians(dec2)
-    east = math.cos(north) * math.sin(step)
-    up = math.cos(south) * math.sin(north) - math.sin(south) * math.cos(north) * math.cos(step)
-    ahead = math.sin(south) * math.sin(north) + math.cos(south) * math.cos(north) * math.cos(step)
-    return math.degrees(math.atan2(math.hypot(east, up), ahead))
+    """Angle between two positions in degrees."""
+    return float(sky.separation(ra1, dec1, ra2, dec2))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -165,9 +162,7 @@ class Outline:
 
 
 def _vector(ra: float, dec: float) -> Vector:
-    longitude, latitude = math.radians(ra), math.radians(dec)
-    across = math.cos(latitude)
-    return np.array([across * math.cos(longitude), across * math.sin(longitude), math.sin(latitude)])
+    return sky.unit_vectors(ra, dec)
 
 
 def outline(vertices: Sequence[tuple[float, float]]) -> Outline | None:
