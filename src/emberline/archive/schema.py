@@ -25,6 +25,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "ArchiveInfo",
     "Column",
+    "Fibre",
     "described",
     "metadata_of_rows",
     "metadata_table",
@@ -125,6 +126,28 @@ REJECTED_SCHEMA = pa.schema(
 
 
 @dataclasses.dataclass(frozen=True)
+class Fibre:
+    """The opening through which a survey sees its targets; write it into ``archive.toml`` where it is not the usual.
+
+    Attributes
+    ----------
+    diameter_arcsec : float
+        Of the fibre, or the width of the slit, on the sky; 0 for what is usual in the survey.
+    seeing_arcsec : float
+        Full width of a star's image at half maximum; 0 for what is usual.
+    """
+
+    diameter_arcsec: float = 0.0
+    seeing_arcsec: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("diameter_arcsec", "seeing_arcsec"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 60.0:
+                raise ValueError(f"fibre.{name} is {value}: choose arcseconds from 0 to 60")
+
+
+@dataclasses.dataclass(frozen=True)
 class ArchiveInfo:
     """``archive.toml``: what an archive is and what made it.
 
@@ -139,6 +162,8 @@ class ArchiveInfo:
         What all stored wavelengths are in; the velocity frame is a column of the catalogue.
     provenance : dict
         The software that made it.
+    fibre : Fibre or None
+        None for what is usual in the survey.
     """
 
     schema_version: int
@@ -146,6 +171,7 @@ class ArchiveInfo:
     survey: tuple[str, ...] = ()
     frame: str = "vacuum wavelengths in angstrom, positions in ICRS degrees"
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
+    fibre: Fibre | None = None
 
     @classmethod
     def new(cls) -> ArchiveInfo:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
+from emberline.campaign.panels.config import ContextConfig
 from emberline.config import from_toml
 from emberline.learn import TrainConfig
 
@@ -249,6 +250,7 @@ class CampaignConfig:
     candidates: CandidateConfig = dataclasses.field(default_factory=CandidateConfig)
     oracle: OracleConfig = dataclasses.field(default_factory=OracleConfig)
     annotation: AnnotationConfig = dataclasses.field(default_factory=AnnotationConfig)
+    context: ContextConfig = dataclasses.field(default_factory=ContextConfig)
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:

@@ -1,4 +1,4 @@
-"""Long work on campaigns as job types: round, predict, candidates, report; and the store of all seven types."""
+"""Long work on campaigns as job types: round, predict, candidates, report; and the store of all types."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from emberline.archive.jobs import FEATURES, INGEST, SIMULATE, reach, shown
+from emberline.campaign.panels.jobs import CONTEXT, follow_round
 from emberline.errors import ArchiveError, CampaignError
 from emberline.files import write_text
 from emberline.jobs import JobContext, JobStore, JobType, Preset, Workspace, parameter
@@ -135,6 +136,8 @@ def run_round(parameters: RoundParameters, context: JobContext) -> dict[str, Any
             number = campaign.advance(batch=parameters.batch, progress=context.progress)
             if not campaign.open_questions():
                 campaign.finish_round()  # it asks nothing, so there is nothing to wait for
+            else:
+                follow_round(parameters.campaign, context)
         return {
             "campaign": shown(context, parameters.campaign),
             "closed_round": state["closed"],
@@ -330,7 +333,7 @@ REPORT = JobType(
     presets=(Preset("Report", "The page among the job's results.", {}),),
 )
 
-JOB_TYPES: tuple[JobType, ...] = (INGEST, FEATURES, SIMULATE, ROUND, PREDICT, CANDIDATES, REPORT)
+JOB_TYPES: tuple[JobType, ...] = (INGEST, FEATURES, SIMULATE, ROUND, PREDICT, CANDIDATES, REPORT, CONTEXT)
 """All job types, in the order of a search."""
 
 

@@ -67,6 +67,10 @@ class Crew:
     def __len__(self) -> int:
         return len(self._running)
 
+    def types(self) -> dict[str, str]:
+        """The types of the running jobs."""
+        return {job: running.row.type for job, running in self._running.items()}
+
     def writes(self) -> dict[str, frozenset[str]]:
         """What the running jobs write."""
         return {job: running.row.writes or frozenset() for job, running in self._running.items()}

@@ -86,6 +86,8 @@ class JobType:
     writes : tuple of str
         Parameters that are paths which the job writes; no two jobs that write the same path run at a time.
     presets : tuple of Preset
+    aside : bool
+        It waits for others rather than working itself, and so runs beside those whose number is limited.
     """
 
     name: str
@@ -96,6 +98,7 @@ class JobType:
     steps: Mapping[str, float] = dataclasses.field(default_factory=dict)
     writes: tuple[str, ...] = ()
     presets: tuple[Preset, ...] = ()
+    aside: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

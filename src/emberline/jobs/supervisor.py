@@ -27,6 +27,7 @@ __all__ = ["Supervisor", "start_detached"]
 
 TURN = 0.1  # s between two turns
 _LOCK_TURN = 0.2  # s between two tries to become the supervisor
+_ASIDE = 2  # jobs at a time that wait for others rather than working themselves
 _EXPLAINED = 20  # of the jobs that wait, those whose message says for which other
 _REST = 1.0  # s until the next turn when something went wrong, a full disk for example
 _CHORES = 1.0  # s between two looks at destruction times
@@ -132,21 +133,34 @@ class Supervisor:
 
     def _start_jobs(self) -> None:
         orphans = self._engine.orphans()
-        free = self._limits.concurrency - len({*self._crew.writes(), *(orphan.job for orphan in orphans)})
-        if free <= 0 or any(orphan.writes is None for orphan in orphans):
+        if any(orphan.writes is None for orphan in orphans):
             return
+        types = self._crew.types()
+        beside = {job for job, name in types.items() if self._is_aside(name)}
+        free = {
+            False: self._limits.concurrency - len({*types, *(orphan.job for orphan in orphans)} - beside),
+            True: _ASIDE - len(beside),
+        }
         taken = self._crew.writes() | {orphan.job: orphan.writes or frozenset() for orphan in orphans}
         for place, row in enumerate(self._engine.waiting()):
-            if free <= 0:
+            if max(free.values()) <= 0:
                 return
+            aside = self._is_aside(row.type)
+            if free[aside] <= 0:
+                continue
             try:
                 if self._start(row, taken, explain=place < _EXPLAINED):
-                    free -= 1
+                    free[aside] -= 1
             except EmberlineError:  # a busy data base or a full disk: nothing that the job is to blame for
                 raise
             except Exception as error:
                 _log.exception("Job %s could not be started", row.id)
                 self._engine.take(row.id, "fail", failure=Failure(f"it could not be started: {error}"))
+
+    def _is_aside(self, name: str) -> bool:
+        """Whether jobs of this type run beside those whose number is limited."""
+        job_type = self._store.types.get(name)
+        return job_type is not None and job_type.aside
 
     def _start(self, row: Row, taken: dict[str, frozenset[str]], *, explain: bool) -> bool:
         """Start a job if nothing speaks against it; `taken` is what the jobs now at work write."""

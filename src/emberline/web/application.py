@@ -24,7 +24,7 @@ from emberline.errors import EmberlineError, MissingExtraError
 from emberline.jobs import JobStore, Supervisor, Workspace
 from emberline.vo.server.tap_limits import LIMITS
 from emberline.vo.server.uws import uws_routes
-from emberline.web import accounts_api, failures, jobs_api, label_pages, labels_api, pages, signin
+from emberline.web import accounts_api, context_api, failures, jobs_api, label_pages, labels_api, pages, signin
 from emberline.web.accounts import Accounts
 from emberline.web.events import Hub
 from emberline.web.gate import PUBLIC, Gate
@@ -115,6 +115,7 @@ def _add_routes(application: FastAPI) -> None:
     _add_services(application)
     application.include_router(jobs_api.router)
     application.include_router(accounts_api.router)
+    application.include_router(context_api.router)
     application.include_router(labels_api.router)
     hub = application.state.site.hub
     uws = uws_routes(desk_of, prefix="/uws", statuses={ForbiddenError: 403}, stopping=lambda: hub.closed)

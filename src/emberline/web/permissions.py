@@ -60,6 +60,7 @@ JOB_TYPES: Mapping[str, Role] = MappingProxyType(
         "predict": Role.ANNOTATOR,
         "candidates": Role.ANNOTATOR,
         "report": Role.ANNOTATOR,
+        "context": Role.ANNOTATOR,
         "ingest": Role.MANAGER,
         "features": Role.MANAGER,
         "simulate": Role.MANAGER,
