@@ -23,6 +23,7 @@ SOURCE = ROOT / "src" / "emberline"
 
 GROUND = (
     "_version",
+    "addresses",
     "config",
     "confinement",
     "dates",
