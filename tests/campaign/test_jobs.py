@@ -344,8 +344,8 @@ def test_a_link_out_of_a_campaign_is_refused(workspace: Path, name: str) -> None
 # The types ------------------------------------------------------------------------------------------------------------
 
 
-def test_there_are_seven_types_in_the_order_of_a_search() -> None:
-    expected = ["ingest", "features", "simulate", "round", "predict", "candidates", "report"]
+def test_the_types_are_in_the_order_of_a_search() -> None:
+    expected = ["ingest", "harvest", "features", "simulate", "round", "predict", "candidates", "report", "context"]
     assert [job_type.name for job_type in JOB_TYPES] == expected
 
 

@@ -14,6 +14,7 @@ from emberline.campaign.panels.jobs import CONTEXT, follow_round
 from emberline.errors import ArchiveError, CampaignError
 from emberline.files import write_text
 from emberline.jobs import JobContext, JobStore, JobType, Preset, Workspace, parameter
+from emberline.vo.client.harvest.jobs import HARVEST
 
 if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
@@ -333,7 +334,7 @@ REPORT = JobType(
     presets=(Preset("Report", "The page among the job's results.", {}),),
 )
 
-JOB_TYPES: tuple[JobType, ...] = (INGEST, FEATURES, SIMULATE, ROUND, PREDICT, CANDIDATES, REPORT, CONTEXT)
+JOB_TYPES: tuple[JobType, ...] = (INGEST, HARVEST, FEATURES, SIMULATE, ROUND, PREDICT, CANDIDATES, REPORT, CONTEXT)
 """All job types, in the order of a search."""
 
 

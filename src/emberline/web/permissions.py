@@ -62,6 +62,7 @@ JOB_TYPES: Mapping[str, Role] = MappingProxyType(
         "report": Role.ANNOTATOR,
         "context": Role.ANNOTATOR,
         "ingest": Role.MANAGER,
+        "harvest": Role.MANAGER,
         "features": Role.MANAGER,
         "simulate": Role.MANAGER,
     }

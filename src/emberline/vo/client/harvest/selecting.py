@@ -1,0 +1,225 @@
+"""Which spectra there are: SSAP services at positions, a table in a file, the answer to a TAP query."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from emberline.errors import EmberlineError, ReadError
+from emberline.vo.client.harvest.constraints import Constraints, resolve
+from emberline.vo.client.harvest.history import HarvestError
+from emberline.vo.client.harvest.records import Record, of_spectrum_record, of_table
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from astropy.table import Table
+
+    from emberline.vo.client.session import Session
+
+__all__ = ["Answer", "Sources", "ask_ssap", "check_answers", "read_votable", "select", "title_of"]
+
+_AT_ONCE = 8
+"""Services that are asked at a time."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """Who tells of spectra.
+
+    Attributes
+    ----------
+    ssap : tuple of str
+        Addresses or registry identifiers of SSAP services.
+    votable : Path or None
+        A VOTable file with a column of addresses; `shown` is what it is called in the history.
+    tap, service : str
+        An ADQL query whose answer has a column of addresses, and the TAP service that is asked.
+    """
+
+    ssap: tuple[str, ...] = ()
+    votable: Path | None = None
+    tap: str = ""
+    service: str = ""
+    shown: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.ssap or self.votable or self.tap)
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What one service answered at one position.
+
+    Attributes
+    ----------
+    service, title : str
+        Its address or identifier, and what it is called.
+    position : str
+        As it was written; empty for tables and queries.
+    state : str
+        ``asked``, or ``failed`` with the reason in `error`.
+    records : tuple of Record
+    more : bool
+        Whether the service has more than it gave.
+    """
+
+    service: str
+    title: str
+    position: str = ""
+    state: Literal["asked", "failed"] = "asked"
+    records: tuple[Record, ...] = ()
+    more: bool = False
+    error: str = ""
+
+
+def title_of(service: str) -> str:
+    """What a service is called where nobody has said it: its host, or what its identifier names."""
+    bare = re.sub(r"^\w+://", "", service)
+    return bare if service.startswith("ivo://") else bare.partition("/")[0].partition("@")[2] or bare.partition("/")[0]
+
+
+def ask_ssap(
+    session: Session, service: str, place: tuple[str, SkyCoord], asked: Constraints, *, title: str = ""
+) -> Answer:
+    """One SSAP service at one position; what goes wrong is the answer's `error`.
+
+    Parameters
+    ----------
+    session : Session
+    service : str
+        Its address, or its identifier in the registry (``ivo://…``).
+    place : tuple
+        The position as it was written, and where that is.
+    asked : Constraints
+    title : str
+        What the service is called.
+    """
+    from emberline.vo.client import registry, ssap
+
+    position, coordinates = place
+    title = title or title_of(service)
+    try:
+        address = registry.resolve(session, service, "ssa") if service.startswith("ivo://") else service
+        band = asked.band
+        found = ssap.search(
+            session, address, coordinates, asked.size / 2, band=band, time=asked.moments(), limit=asked.limit
+        )
+        records = tuple(of_spectrum_record(record, service, title) for record in found if record.access_url)
+    except EmberlineError as error:
+        return Answer(service, title, position, "failed", error=str(error))
+    except Exception as error:  # a service's answer must not end the others'
+        return Answer(service, title, position, "failed", error=f"the answer cannot be read: {error}"[:500])
+    kept = records if asked.limit is None else records[: asked.limit]
+    return Answer(service, title, position, "asked", kept, found.overflow or len(kept) < len(records))
+
+
+def read_votable(path: Path, shown: str = "") -> tuple[Record, ...]:
+    """The records in a VOTable file.
+
+    Raises
+    ------
+    ReadError
+        It is none, refers to something outside itself, or has no column of addresses.
+    """
+    name = shown or str(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ReadError(f"cannot be read: {error.strerror}", reason="unreadable", where=name) from error
+    if re.search(rb"<!(DOCTYPE|ENTITY)", data, re.IGNORECASE) or re.search(rb"<\w*:?STREAM[^>]*\shref\s*=", data):
+        raise ReadError(
+            "the VOTable refers to something outside itself",
+            reason="unreadable",
+            where=name,
+            found="a DOCTYPE, an entity or a remote stream",
+            expected="a self-contained VOTable",
+        )
+    return tuple(of_table(_table_of(data, name), name, name))
+
+
+def _table_of(data: bytes, name: str) -> Table:
+    """The table of results of a VOTable document, the first one there is."""
+    import astropy.io.votable
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            document = astropy.io.votable.parse(io.BytesIO(data), verify="ignore")
+        except Exception as error:
+            raise ReadError(
+                "is no readable VOTable", reason="unreadable", where=name, found=str(error)[:200]
+            ) from error
+        results = [resource for resource in document.resources if resource.type == "results"] or document.resources
+        for resource in results:
+            if resource.tables:
+                table = resource.tables[0].to_table(use_names_over_ids=True)
+                for field, column in zip(resource.tables[0].fields, table.colnames, strict=True):
+                    table[column].meta |= {"ucd": field.ucd or "", "utype": field.utype or ""}
+                return table
+    raise ReadError("the VOTable has no table", reason="no-spectrum", where=name)
+
+
+def select(
+    session: Session, sources: Sources, asked: Constraints, noted: Callable[[int, int], None] = lambda done, total: None
+) -> Iterator[Answer]:
+    """Ask all that was named, many services at once, and hand over each answer as it comes.
+
+    Raises
+    ------
+    ConfigError, ServiceError, ReadError
+        A position or the file cannot be understood. What goes wrong with one service is in its answer.
+    """
+    if sources.votable is not None:
+        name = sources.shown or str(sources.votable)
+        yield Answer(name, name, records=read_votable(sources.votable, name))
+    if sources.tap:
+        yield _ask_tap(session, sources.service, sources.tap, asked.limit)
+    if not sources.ssap:
+        return
+    places = resolve(session, asked.positions)
+    tasks = [(name, place) for place in places for name in dict.fromkeys(sources.ssap)]
+    noted(0, len(tasks))
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="select") as pool:
+        futures = [pool.submit(ask_ssap, session, name, place, asked) for name, place in tasks]
+        try:
+            for done, future in enumerate(as_completed(futures), 1):
+                yield future.result()
+                noted(done, len(tasks))
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _ask_tap(session: Session, service: str, adql: str, limit: int | None) -> Answer:
+    from emberline.vo.client import registry
+    from emberline.vo.client import tap as client
+
+    title = title_of(service)
+    try:
+        address = registry.resolve(session, service, "tap") if service.startswith("ivo://") else service
+        table = client.query(session, address, adql, limit=limit)
+        records = tuple(of_table(table, service, title))
+    except EmberlineError as error:
+        return Answer(service, title, state="failed", error=str(error))
+    return Answer(service, title, records=records if limit is None else records[:limit])
+
+
+def check_answers(answers: Sequence[Answer]) -> None:
+    """Refuse a selection for which no service could be asked.
+
+    Raises
+    ------
+    HarvestError
+    """
+    failed = [answer for answer in answers if answer.state == "failed"]
+    if answers and len(failed) == len(answers):
+        raise HarvestError(
+            "no service could be asked" if len(failed) > 1 else "the service could not be asked",
+            found="; ".join(dict.fromkeys(answer.error for answer in failed[:3])),
+        )
