@@ -8,6 +8,9 @@ TORCH   := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 PIP     := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 OUT     ?= demo
 WORKERS ?= auto
+# Many tests kill processes, serve pages and drive a browser, on machines that may be busy: what fails is tried again,
+# and the summary lists it.
+AGAIN   ?= --reruns 2 --reruns-delay 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint docs benchmarks picture constraints clean distclean
@@ -20,7 +23,7 @@ demo: $(VENV)/.installed ## install, then search a simulated survey; results in 
 
 test: lint docs ## all checks: style, types, documents, the whole test suite
 	@echo "== tests"
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -n $(WORKERS)
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -n $(WORKERS) $(AGAIN)
 
 lint: $(VENV)/.developing ## style (ruff) and types (mypy --strict)
 	@echo "== style"

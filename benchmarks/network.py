@@ -119,7 +119,7 @@ def rates(repeats: int) -> dict[str, dict[str, float]]:
         config = TrainConfig(network=name)
         network = build(config.network, 140, 5, generator=torch.Generator().manual_seed(0))
         model = Model(network, tuple("abcde"), 140, "benchmark", config)
-        jobs[name] = {f"predict {n}": (lambda m=model, n=n: m.predict(values, batch=n), 2048) for n in (64, 128, 256)}
+        jobs[name] = {"predict": (lambda m=model: m.predict(values), 2048)}
         jobs[name]["20 passes"] = (lambda m=model: m.stochastic(values[:512], 20, np.random.default_rng(0)), 512)
         jobs[name]["step of 64"] = (_step(config), 64)
     found: dict[str, dict[str, list[float]]] = {name: {key: [] for key in jobs[name]} for name in jobs}

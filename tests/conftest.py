@@ -17,15 +17,6 @@ def _data_folder() -> Path | None:
     return None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Many tests kill processes, serve pages and drive a browser, on machines that may be busy: a failure is tried again.
-
-    The summary lists what was tried again, so that it does not go unseen.
-    """
-    for item in items:
-        item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
-
-
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real spectra; tests that need it are skipped elsewhere."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Balance", "NetworkName", "TrainConfig"]
+__all__ = ["Balance", "NetworkName", "Precision", "PredictConfig", "RuntimeName", "TrainConfig"]
 
 NetworkName = Literal["ember", "vgg"]
 Balance = Literal["smote", "adasyn", "weights", "none"]
@@ -78,3 +78,26 @@ class TrainConfig:
 def _require(holds: bool, name: str, found: object, expected: str) -> None:
     if not holds:
         raise ValueError(f"{name} = {found}: expected {expected}")
+
+
+RuntimeName = Literal["auto", "torch", "openvino", "onnxruntime"]
+Precision = Literal["auto", "fp32", "bf16", "mixed"]
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """How a network reads a pool; ``docs/explanation/runtimes.md`` has the measurements behind the defaults.
+
+    Parameters
+    ----------
+    runtime : {"auto", "torch", "openvino", "onnxruntime"}
+        What computes: PyTorch (the only one on a GPU), OpenVINO or ONNX Runtime. ``auto`` takes PyTorch on a GPU and
+        for small pools, and otherwise the fastest of those installed, by a measurement on the pool itself.
+    precision : {"auto", "fp32", "bf16", "mixed"}
+        The numbers that it computes with. ``mixed`` reads all in bf16 and then again in fp32 whatever is not plainly of
+        the commonest class, so that what is asked and what is a candidate is decided in fp32. ``auto`` is ``mixed``
+        where bf16 is faster and agrees within 0.01 on a sample of the pool, otherwise ``fp32``.
+    """
+
+    runtime: RuntimeName = "auto"
+    precision: Precision = "auto"

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import importlib.util
 import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from emberline.errors import MissingExtraError
 from emberline.files import atomic_path
-from emberline.learn.networks import SpectrumNetwork
+from emberline.learn.graphs import Calibrated
 
 if TYPE_CHECKING:
     from emberline.learn.model import Model
 
-__all__ = ["export_onnx"]
+__all__ = ["export_onnx", "to_onnx"]
 
 
 def export_onnx(model: Model, path: Path | str) -> None:
@@ -35,14 +34,29 @@ def export_onnx(model: Model, path: Path | str) -> None:
     MissingExtraError
         When the extra ``onnx`` is not installed.
     """
+    program = to_onnx(Calibrated(model.network, model.temperature), model.pixels)
+    metadata = program.model.metadata_props
+    metadata["classes"] = "\n".join(model.classes)
+    metadata["recipe_hash"] = model.recipe_hash
+    with atomic_path(path) as temporary:
+        program.save(str(temporary))
+
+
+def to_onnx(graph: nn.Module, pixels: int) -> Any:
+    """A graph of ``features``, ``(n, pixels)``, as an ONNX program with the output ``probabilities``.
+
+    Raises
+    ------
+    MissingExtraError
+        When the extra ``onnx`` is not installed.
+    """
     for module in ("onnx", "onnxscript"):
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError(module, "onnx")
-    wrapped = _Calibrated(copy.deepcopy(model.network).cpu(), model.temperature).eval()
     with _quiet():
         program = torch.onnx.export(
-            wrapped,
-            (torch.zeros(2, model.pixels),),
+            graph.eval(),
+            (torch.zeros(2, pixels),),
             input_names=["features"],
             output_names=["probabilities"],
             dynamic_shapes=({0: torch.export.Dim("n")},),
@@ -50,11 +64,7 @@ def export_onnx(model: Model, path: Path | str) -> None:
             verbose=False,
         )
     assert program is not None
-    metadata = program.model.metadata_props
-    metadata["classes"] = "\n".join(model.classes)
-    metadata["recipe_hash"] = model.recipe_hash
-    with atomic_path(path) as temporary:
-        program.save(str(temporary))
+    return program
 
 
 @contextlib.contextmanager
@@ -69,13 +79,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-class _Calibrated(nn.Module):
-    def __init__(self, network: SpectrumNetwork, temperature: float) -> None:
-        super().__init__()
-        self.network = network
-        self.temperature = temperature
-
-    def forward(self, features: Tensor) -> Tensor:
-        return torch.softmax(self.network(features) / self.temperature, dim=1)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import json
 import zipfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,15 +18,19 @@ from torch import Tensor
 from emberline import config as configuration
 from emberline.errors import ConfigError, ModelError, NewerVersionError
 from emberline.files import atomic_path
-from emberline.learn.config import TrainConfig
-from emberline.learn.networks import SpectrumNetwork, build, device, use_generator
+from emberline.learn.config import PredictConfig, TrainConfig
+from emberline.learn.graphs import Calibrated, Passes
+from emberline.learn.networks import SpectrumNetwork, build, device
+from emberline.learn.runtimes.base import FP32, Choice, Runner, compile_graph
+from emberline.learn.runtimes.choice import choose, sieve
+from emberline.learn.runtimes.torch_runner import CHUNK, run_chunks, stream
 from emberline.learn.threads import threads
 
 __all__ = ["FORMAT", "Model"]
 
 FORMAT = 1
 _HEADER = "model.json"
-_BATCH = 256  # by measurement: docs/explanation/network.md
+_BLOCK = 65_536
 
 
 @dataclass(eq=False)
@@ -66,6 +68,7 @@ class Model:
 
     def __post_init__(self) -> None:
         self.network.to(device()).eval()
+        self._compiled: dict[tuple[Any, ...], Runner] = {}
 
     def check_recipe(self, recipe_hash: str) -> None:
         """Refuse features that another recipe made.
@@ -83,46 +86,92 @@ class Model:
                 action="Build the features with the model's recipe, or train a model on these.",
             )
 
-    def predict(self, values: NDArray[np.floating], *, batch: int = _BATCH) -> NDArray[np.float32]:
+    def predict(self, values: NDArray[np.floating], *, choice: Choice = FP32) -> NDArray[np.float32]:
         """Calibrated probabilities, ``(n, k)`` float32, of ``(n, d)`` feature vectors (a memory map will do).
+
+        Parameters
+        ----------
+        values : (n, d) float
+        choice : Choice
+            What computes and how exactly: PyTorch in fp32, or what `choose` found best.
 
         Raises
         ------
         ModelError
             When the vectors have another length than the model's, or one is not finite; the message names its row.
         """
-        return self._apply(lambda x: torch.softmax(self.network(x) / self.temperature, dim=1), values, batch)
+        exact = self._runner(choice.runtime, "fp32")
+        if choice.precision == "fp32":
+            return self._apply(exact, values)
+        fast = self._runner(choice.runtime, "bf16")
+        if choice.precision == "bf16":
+            return self._apply(fast, values)
 
-    def logits(self, values: NDArray[np.floating], *, batch: int = _BATCH) -> NDArray[np.float32]:
+        def run(block: NDArray[np.float32]) -> NDArray[np.float32]:
+            return sieve(fast, exact, block, choice.background)
+
+        return self._apply(run, values)
+
+    def choose(self, values: NDArray[np.floating], config: PredictConfig, *, rows: int | None = None) -> Choice:
+        """The runtime and precision that suit a pool, by measurement on a sample of it.
+
+        Parameters
+        ----------
+        values : (n, d) float
+            The pool, or a part of it that is like it.
+        config : PredictConfig
+            What the user has left open.
+        rows : int, optional
+            How many rows will be read; `n` by default.
+        """
+        return choose(
+            Calibrated(self.network, self.temperature), values, config, rows=len(values) if rows is None else rows
+        )
+
+    def logits(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         """The ``(n, k)`` scores before temperature and softmax."""
-        return self._apply(self.network, values, batch)
+        return self._apply(self._plain(self.network), values)
 
-    def embed(self, values: NDArray[np.floating], *, batch: int = _BATCH) -> NDArray[np.float32]:
+    def embed(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         """The ``(n, e)`` vectors that the last layer separates: near when the network thinks two spectra alike."""
-        return self._apply(self.network.embed, values, batch)
+        return self._apply(self._plain(self.network.embed), values)
 
     def stochastic(
-        self, values: NDArray[np.floating], passes: int, rng: np.random.Generator, *, batch: int = _BATCH
+        self, values: NDArray[np.floating], passes: int, rng: np.random.Generator, *, choice: Choice = FP32
     ) -> NDArray[np.float32]:
         """Probabilities of `passes` runs with dropout on, ``(passes, n, k)`` float32 (Gal & Ghahramani 2016).
 
-        All before the first dropout is computed once per spectrum and shared by the passes.
+        All before the first dropout is computed once per spectrum and shared by the passes, and what a pass silences is
+        the same for every spectrum: see `emberline.learn.graphs.Passes`. With ``mixed`` the passes are in bf16.
         """
-        head = _RandomHead(self.network, rng)
+        graph = Passes(self.network, self.temperature, passes, rng)
+        precision = "fp32" if choice.precision == "fp32" else "bf16"
+        runner = compile_graph(graph, self.pixels, choice.runtime, precision, threads=torch.get_num_threads())
+        return np.ascontiguousarray(self._apply(runner, values).swapaxes(0, 1))
 
-        def run(x: Tensor) -> Tensor:
-            logits = head(self.network.features(x).repeat_interleave(passes, dim=0))
-            return torch.softmax(logits / self.temperature, dim=1).reshape(len(x), passes, len(self.classes))
+    def _plain(self, function: Callable[[Tensor], Tensor]) -> Runner:
+        """PyTorch's own way, in fp32."""
 
-        return np.ascontiguousarray(self._apply(run, values, batch, in_order=True).swapaxes(0, 1))
+        def run(block: NDArray[np.float32]) -> NDArray[np.float32]:
+            if device().type != "cpu":
+                return stream(function, block, device())
+            with threads(1) as granted:
+                return run_chunks(function, block, CHUNK, granted)
 
-    def _apply(
-        self, function: Callable[[Tensor], Tensor], values: NDArray[np.floating], batch: int, *, in_order: bool = False
-    ) -> NDArray[np.float32]:
-        """`function` of each chunk of rows: chunks side by side, each on one thread, unless they must go `in_order`.
+        return run
 
-        Sharing every layer among threads instead makes them wait for each other, above all on a busy machine.
-        """
+    def _runner(self, runtime: str, precision: str) -> Runner:
+        """Calibrated probabilities by some runtime; kept, for compiling takes up to a second."""
+        if (runtime, precision) == ("torch", "fp32"):
+            return self._plain(lambda x: torch.softmax(self.network(x) / self.temperature, dim=1))
+        key = (runtime, precision, self.temperature, torch.get_num_threads())
+        if key not in self._compiled:
+            graph = Calibrated(self.network, self.temperature)
+            self._compiled[key] = compile_graph(graph, self.pixels, runtime, precision, threads=torch.get_num_threads())
+        return self._compiled[key]
+
+    def _apply(self, runner: Runner, values: NDArray[np.floating]) -> NDArray[np.float32]:
+        """`runner` on blocks of rows: a memory map is never in memory as a whole."""
         if values.ndim != 2 or values.shape[1] != self.pixels:
             raise ModelError(
                 "the features do not fit the model",
@@ -130,17 +179,16 @@ class Model:
                 expected=f"(n, {self.pixels})",
                 action="Build the features with the model's recipe.",
             )
-
-        def run(start: int) -> NDArray[Any]:
-            with torch.inference_mode():
-                return function(_chunk(values, start, batch)).float().cpu().numpy()
-
-        starts = range(0, max(len(values), 1), batch)
-        with threads(1) as granted:
-            if in_order or granted == 1 or device().type != "cpu":
-                return np.concatenate([run(start) for start in starts])
-            with ThreadPoolExecutor(granted) as pool:
-                return np.concatenate(list(pool.map(run, starts)))
+        if len(values) <= _BLOCK:
+            return runner(_block(values, 0))
+        result: NDArray[np.float32] | None = None
+        for start in range(0, len(values), _BLOCK):
+            part = runner(_block(values, start))
+            if result is None:
+                result = np.empty((len(values), *part.shape[1:]), np.float32)
+            result[start : start + _BLOCK] = part
+        assert result is not None
+        return result
 
     def save(self, path: Path | str) -> None:
         """Write one file, atomically: a zip of ``model.json`` and the weights as ``.npy`` arrays, without pickle."""
@@ -227,36 +275,19 @@ class Model:
         export_onnx(self, path)
 
 
-class _RandomHead:
-    """A copy of what follows the trunk with its dropout on, so that the model itself is never changed."""
-
-    def __init__(self, network: SpectrumNetwork, rng: np.random.Generator) -> None:
-        where = device()
-        generator = torch.Generator(where).manual_seed(int(rng.integers(2**63)))
-        self._parts = [copy.deepcopy(part) for part in (network.hidden, network.dropout, network.output)]
-        for part in self._parts:
-            part.train()
-            use_generator(part, generator)
-
-    def __call__(self, features: Tensor) -> Tensor:
-        for part in self._parts:
-            features = part(features)
-        return features
-
-
-def _chunk(values: NDArray[np.floating], start: int, batch: int) -> Tensor:
-    """Some rows as a tensor, where the network computes.
+def _block(values: NDArray[np.floating], start: int) -> NDArray[np.float32]:
+    """Some rows in fp32, checked.
 
     Raises
     ------
     ModelError
         One is not finite; the message names its row.
     """
-    chunk = np.ascontiguousarray(values[start : start + batch], dtype=np.float32)
-    if not np.isfinite(chunk).all():
-        row = start + int(np.flatnonzero(~np.isfinite(chunk).all(axis=1))[0])
+    block = np.ascontiguousarray(values[start : start + _BLOCK], dtype=np.float32)
+    if not np.isfinite(block).all():
+        row = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
         raise ModelError("the features of a spectrum are not finite", where=f"row {row}")
-    return torch.tensor(chunk, device=device())
+    return block
 
 
 def _check_format(found: Any, path: Path | str) -> None:
