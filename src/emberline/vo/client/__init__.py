@@ -1,4 +1,4 @@
-"""Asks the services of the Virtual Observatory: one session with limits, a memory on disk, and errors that say who said what."""
+"""Asks the services of the Virtual Observatory, through one session with limits and a memory on disk."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import re
 import xml.parsers.expat
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import requests
 
@@ -55,7 +55,7 @@ class Answer(requests.Response):
         When the service gave it (ISO 8601, UTC).
     """
 
-    __attrs__ = [*requests.Response.__attrs__, "from_cache", "fetched"]
+    __attrs__: ClassVar[list[str]] = [*requests.Response.__attrs__, "from_cache", "fetched"]
 
     def __init__(self) -> None:
         super().__init__()
@@ -228,7 +228,7 @@ _OLD_ERROR = re.compile(
 def said(body: bytes, kind: str = "") -> str:
     """What a service says in words, of a VOTable, a page or plain text: one line of at most 400 characters."""
     text = body[: 1 << 16].decode("utf-8", "replace")
-    if "\ufffd" in text[:200] and "\0" in text[:200] or kind.startswith(("image/", "application/fits")):
+    if ("\ufffd" in text[:200] and "\0" in text[:200]) or kind.startswith(("image/", "application/fits")):
         return ""
     for pattern in (_STATUS, _STATUS_TURNED, _OLD_ERROR):
         if match := pattern.search(text):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import http.client
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -305,6 +306,21 @@ def _translated(error: Exception, url: str, expired: bool, call: Call, timeout: 
     return _PassingError(ProtocolError("the answer was cut short, or is no HTTP", url=url, found=_words(error)))
 
 
+_ABORTED: tuple[tuple[type[BaseException], str], ...] = (
+    (http.client.RemoteDisconnected, "the server hung up without an answer"),
+    (ConnectionResetError, "the server broke the connection"),
+    (http.client.BadStatusLine, "what came is no HTTP"),
+)
+
+
 def _words(error: object) -> str:
-    text = str(error)
-    return text.rpartition(">: ")[2].partition("): ")[2] or text.rpartition(": ")[2] or type(error).__name__
+    """What a library's error says, without its own names for things."""
+    inner = next((part for part in getattr(error, "args", ())[1:] if isinstance(part, BaseException)), error)
+    if isinstance(inner, urllib3.exceptions.IncompleteRead):
+        missing = "" if inner.expected is None else f", {inner.expected:,} more were announced"
+        return f"{inner.partial:,} bytes{missing}"
+    for kind, words in _ABORTED:
+        if isinstance(inner, kind):
+            return words
+    text = re.sub(r"^.*?object at 0x[0-9a-f]+>: |^\w*Connection(Pool)?\(.*?\): ", "", str(inner))
+    return text or type(inner).__name__
