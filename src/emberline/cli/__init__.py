@@ -8,6 +8,7 @@ from emberline._version import __version__
 from emberline.cli.archives import features, info, ingest, simulate
 from emberline.cli.campaigns import campaign, candidates, report
 from emberline.cli.demo import demo
+from emberline.cli.harvests import harvest
 from emberline.cli.jobs import jobs
 from emberline.cli.label import label
 from emberline.cli.output import Command
@@ -40,7 +41,8 @@ def cli() -> None:
 
 
 for _command in (
-    ingest, info, simulate, features, campaign, label, candidates, report, publish, demo, jobs, serve, accounts,
+    ingest, harvest, info, simulate, features, campaign, label, candidates, report, publish, demo, jobs, serve,
+    accounts,
 ):  # fmt: skip
     cli.add_command(_command)
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import click
 
+from emberline.cli import harvests
 from emberline.cli.output import EXIT_REJECTED, json_option, progress_display, show
 
 __all__ = ["features", "info", "ingest", "simulate"]
@@ -15,21 +16,40 @@ _workers_option = click.option("--workers", type=click.IntRange(min=1), help="Pr
 
 
 @click.command(epilog="Example: emberline ingest dr10/*.fits.gz extra.tar --into lamost")
-@click.argument("paths", nargs=-1, required=True)
+@click.argument("paths", nargs=-1)
 @click.option("--into", required=True, type=click.Path(path_type=Path), help="The archive's folder; made when new.")
 @click.option("--reader", help="Force a reader instead of detecting the format of each file.")
 @_workers_option
+@harvests.source_options
 @json_option
 @click.pass_context
 def ingest(
-    context: click.Context, paths: tuple[str, ...], into: Path, reader: str | None, workers: int | None, as_json: bool
+    context: click.Context,
+    /,
+    paths: tuple[str, ...],
+    into: Path,
+    reader: str | None,
+    workers: int | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
-    """Read spectra into an archive.
+    """Read spectra into an archive, from files or from other archives.
 
     PATHS are files, folders, glob patterns, and tar or zip files whose members are spectra. What is already in the
     archive is skipped; what cannot be read is listed in the archive's rejected.parquet and the rest goes on. After
     an interruption the same command resumes.
+
+    Without PATHS spectra are fetched: from SSAP services at a position, from a VOTable with addresses, or from the
+    answer to a TAP query; what became of each file is in `emberline harvest history`. Without these either, it goes
+    on with what still waits.
     """
+    if paths and harvests.is_asked(options):
+        raise click.UsageError("Give either PATHS or what to fetch (--ssap, --votable, --tap), not both.")
+    if not paths:
+        if not harvests.is_asked(options) and not (into / ".harvest" / "history.db").exists():
+            raise click.UsageError("Missing argument 'PATHS...', or what to fetch: --ssap, --votable or --tap.")
+        harvests.run(context, into, reader, as_json, options)
+        return
     from emberline.archive.jobs import INGEST, IngestParameters
     from emberline.jobs import run_foreground
 
