@@ -7,6 +7,7 @@ __all__ = [
     "CampaignError",
     "ConfigError",
     "EmberlineError",
+    "EngineError",
     "MissingExtraError",
     "ModelError",
     "NewerVersionError",
@@ -105,6 +106,10 @@ class RecipeError(EmberlineError):
 
 class ModelError(EmberlineError):
     """A network cannot be trained, loaded or applied."""
+
+
+class EngineError(EmberlineError):
+    """What runs array work (processes, Spark) cannot start, or has lost some of it."""
 
 
 class CampaignError(EmberlineError):

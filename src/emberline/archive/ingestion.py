@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emberline.archive.ledger import Ledger, Reject, Written, open_ledger
 from emberline.archive.parts import SourcedBlock, arrange, write_part
-from emberline.archive.pool import available_cores, ordered_map
+from emberline.engine.processes import available_cores, ordered_map
 from emberline.confinement import Confinement
 from emberline.errors import ArchiveError, ReadError
 from emberline.progress import Progress, silent

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from emberline.archive.catalogue import read_catalogue, rows_at
 from emberline.archive.parts import PartFile
-from emberline.archive.pool import available_cores, ordered_map
+from emberline.engine.processes import available_cores, ordered_map
 from emberline.errors import ArchiveError, EmberlineError
 from emberline.features import Recipe, extract
 from emberline.files import atomic_path, exclusive_lock, write_text

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from emberline.archive.pool import available_cores, ordered_map
-from emberline.errors import ArchiveError, ReadError
+from emberline.engine.processes import available_cores, ordered_map
+from emberline.errors import EngineError, ReadError
 
 
 def _square(number: int) -> int:
@@ -54,7 +54,7 @@ def test_an_error_arrives_whole(workers: int) -> None:
 
 
 def test_a_dead_worker_is_said() -> None:
-    with pytest.raises(ArchiveError, match="a worker process died"):
+    with pytest.raises(EngineError, match="a worker process died"):
         list(ordered_map(_die, range(4), 2))
 
 
@@ -62,7 +62,7 @@ def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import math\n"
-        "from emberline.archive.pool import ordered_map\n"
+        "from emberline.engine.processes import ordered_map\n"
         "print('started', list(ordered_map(math.factorial, range(4), 2)), __name__)\n"
     )
     result = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=False)

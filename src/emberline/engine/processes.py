@@ -15,7 +15,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from emberline.errors import ArchiveError
+from emberline.errors import EngineError
 
 __all__ = ["available_cores", "ordered_map"]
 
@@ -37,7 +37,7 @@ def ordered_map(function: Callable[[_Input], _Output], inputs: Iterable[_Input],
 
     Raises
     ------
-    ArchiveError
+    EngineError
         A worker process died, most often because memory ran out.
     """
     if workers <= 1:
@@ -54,7 +54,7 @@ def ordered_map(function: Callable[[_Input], _Output], inputs: Iterable[_Input],
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
-        raise ArchiveError(
+        raise EngineError(
             "a worker process died, most likely for want of memory",
             action="Run the same command again with fewer --workers; it resumes where it stopped.",
         ) from error

@@ -1,0 +1,74 @@
+"""Files at addresses that Spark's file systems know: listed on the driver."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from emberline.errors import EngineError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+__all__ = ["escaped", "exists", "find_files"]
+
+
+def find_files(session: SparkSession, places: Sequence[str], keep: Callable[[str], bool]) -> list[str]:
+    """See `Engine.find_files`.
+
+    Raises
+    ------
+    EngineError
+        Nothing is at an address, or its file system cannot be reached.
+    """
+    from py4j.protocol import Py4JJavaError
+
+    found: set[str] = set()
+    for place in places:
+        try:
+            found.update(_below(session, place, keep))
+        except Py4JJavaError as error:
+            raise EngineError(
+                f"cannot be listed: {_reason(error)}",
+                where=place,
+                action="Check the address and its credentials; S3 needs the package org.apache.hadoop:hadoop-aws.",
+            ) from error
+    return sorted(found)
+
+
+def _reason(error: Any) -> str:
+    return str(error.java_exception.toString()).splitlines()[0][:300]
+
+
+def exists(session: SparkSession, place: str) -> bool:
+    """Whether something is at an address."""
+    jvm: Any = session.sparkContext._jvm
+    path = jvm.org.apache.hadoop.fs.Path(place)
+    return bool(path.getFileSystem(session.sparkContext._jsc.hadoopConfiguration()).exists(path))
+
+
+def _below(session: SparkSession, place: str, keep: Callable[[str], bool]) -> list[str]:
+    jvm: Any = session.sparkContext._jvm
+    path = jvm.org.apache.hadoop.fs.Path(place)
+    system = path.getFileSystem(session.sparkContext._jsc.hadoopConfiguration())
+    exact = system.exists(path)
+    matches = [system.getFileStatus(path)] if exact else list(system.globStatus(path) or [])
+    if not matches:
+        raise EngineError("there is no such file or folder", where=place, action="Check the spelling.")
+    found: list[str] = []
+    for status in matches:
+        if status.isFile():
+            found.append(status.getPath().toString())
+            continue
+        files = system.listFiles(status.getPath(), True)
+        while files.hasNext():
+            inner = files.next().getPath()
+            if keep(inner.getName()):
+                found.append(inner.toString())
+    return found
+
+
+def escaped(place: str) -> str:
+    """An address that means one file, whatever characters of a pattern are in its name."""
+    return re.sub(r"([][*?{}\\])", r"\\\1", place)

@@ -1,0 +1,175 @@
+"""The engine of one machine: worker processes for jobs, this process for batches."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emberline.engine.base import Batches, Contents, Engine, is_address
+from emberline.engine.processes import available_cores, ordered_map
+from emberline.engine.sources import Matrix, Tables
+from emberline.errors import EngineError
+from emberline.files import atomic_path
+
+__all__ = ["LocalEngine"]
+
+_Job = TypeVar("_Job")
+_Result = TypeVar("_Result")
+_ROWS = 65_536
+
+
+@dataclasses.dataclass(frozen=True)
+class _Here:
+    """Bytes that are where they are needed already."""
+
+    value: bytes
+
+
+class LocalEngine(Engine):
+    """Jobs in worker processes of this machine; batches in this process, whose libraries use its cores.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Processes at most; all cores by default.
+    """
+
+    name = "local"
+
+    def __init__(self, workers: int | None = None) -> None:
+        self._workers = workers
+
+    @property
+    def cores(self) -> int:
+        """The cores that this process may use, or fewer when fewer workers were asked for."""
+        return self._workers or available_cores()
+
+    @property
+    def remote(self) -> bool:
+        """Never."""
+        return False
+
+    def map(
+        self, function: Callable[[_Job], _Result], jobs: Iterable[_Job], *, workers: int | None = None
+    ) -> Iterator[_Result]:
+        """See `Engine.map`; with one worker in this process."""
+        return ordered_map(function, jobs, workers or self.cores)
+
+    def map_files(
+        self,
+        function: Callable[[_Job, Contents], _Result],
+        jobs: Iterable[_Job],
+        places: Callable[[_Job], Sequence[str]],
+    ) -> Iterator[_Result]:
+        """See `Engine.map_files`; addresses ``file://`` and paths only."""
+        pairs = ((function, job, sorted(places(job))) for job in jobs)
+        return ordered_map(_with_contents, pairs, self.cores)
+
+    def map_batches(self, function: Batches, source: Matrix | Tables, *, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """See `Engine.map_batches`; one batch at a time."""
+        if isinstance(source, Matrix):
+            for first, stop in source.pieces():
+                yield function(source.batch(first, stop))
+            return
+        for path in _tables(source.places):
+            yield from _of_table(function, path, source.columns)
+
+    def write_batches(self, function: Batches, source: Matrix | Tables, out: str, *, schema: pa.Schema) -> int:
+        """See `Engine.write_batches`; the folder gets its name when it is complete."""
+        folder = Path(_path(out))
+        if folder.exists():
+            raise EngineError("is there already", where=out, action="Choose another name.")
+        made = folder.with_name(f".{folder.name}.part")
+        made.mkdir(parents=True, exist_ok=True)
+        rows = 0
+        batches = self.map_batches(function, source, schema=schema)
+        for number in itertools.count():
+            chunk = list(itertools.islice(batches, 16))
+            if not chunk and number:
+                break
+            table = pa.Table.from_batches(chunk, schema)
+            with atomic_path(made / f"part-{number:05d}.parquet") as temporary:
+                pq.write_table(table, temporary, compression="ZSTD")
+            rows += len(table)
+        made.rename(folder)
+        return rows
+
+    def find_files(self, places: Sequence[str], keep: Callable[[str], bool]) -> list[str]:
+        """See `Engine.find_files`; ``file://`` and paths only."""
+        found: set[str] = set()
+        for place in places:
+            path = Path(_path(place))
+            if path.is_dir():
+                found |= {os.fspath(p) for p in path.rglob("*") if p.is_file() and keep(p.name)}
+            elif path.is_file():
+                found.add(os.fspath(path))
+            else:
+                raise EngineError("there is no such file or folder", where=place)
+        return sorted(found)
+
+    def share(self, data: bytes) -> _Here:
+        """See `Engine.share`."""
+        return _Here(data)
+
+    def close(self) -> None:
+        """Nothing is kept between calls."""
+
+
+def _path(place: str) -> str:
+    if is_address(place) and not place.startswith("file://"):
+        raise EngineError(
+            "only Spark's readers know this kind of address",
+            where=place,
+            action="Add --engine spark --master URL, or give a path.",
+        )
+    return place.removeprefix("file://")
+
+
+def _with_contents(work: tuple[Callable[[Any, Contents], Any], Any, list[str]]) -> Any:
+    function, job, places = work
+    return function(job, _contents(places))
+
+
+def _contents(places: list[str]) -> Contents:
+    for place in places:
+        try:
+            data = Path(_path(place)).read_bytes()
+        except FileNotFoundError:
+            continue
+        yield place, data
+
+
+def _tables(places: Sequence[str]) -> Iterator[Path]:
+    for place in places:
+        path = Path(_path(place))
+        if path.is_dir():
+            yield from (p for p in sorted(path.rglob("*.parquet")) if not p.name.startswith((".", "_")))
+        elif path.is_file():
+            yield path
+        else:
+            raise EngineError("there is no such table", where=place, expected="a Parquet file, or a folder of them")
+
+
+def _of_table(function: Batches, path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    try:
+        with pq.ParquetFile(path) as file:
+            missing = [name for name in columns if name not in file.schema_arrow.names]
+            if missing:
+                raise EngineError(
+                    "the table lacks a column", where=str(path), found=", ".join(file.schema_arrow.names),
+                    expected=missing[0],
+                )  # fmt: skip
+            batches = file.iter_batches(_ROWS, columns=list(columns) or None)
+            while (batch := next(batches, None)) is not None:
+                yield function(batch)
+    except (OSError, pa.ArrowException) as error:
+        raise EngineError(
+            f"the table is damaged: {str(error).splitlines()[0]}", where=str(path), action="Restore it from a copy."
+        ) from error

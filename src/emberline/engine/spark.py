@@ -1,0 +1,312 @@
+"""The engine of a cluster: the same functions, on Arrow batches, by Spark's `mapInArrow`.
+
+Jobs go out in waves, one Spark job each, a few of them in flight: results come in order while the next ones are
+computed, and never more than some waves of them are in memory. A task whose worker is lost is run again by Spark
+elsewhere; results count once, when they arrive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import pickle
+import re
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import pyarrow as pa
+
+from emberline.engine import _tasks
+from emberline.engine._hadoop import escaped, exists, find_files
+from emberline.engine._session import ship_code, start_session
+from emberline.engine.base import Batches, Contents, Engine, Shared
+from emberline.engine.sources import Matrix, MatrixFile, Tables
+from emberline.errors import EmberlineError, EngineError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+__all__ = ["SparkEngine"]
+
+_Job = TypeVar("_Job")
+_Result = TypeVar("_Result")
+_WAVES = 3  # in flight: while one is fetched, the next computes, and a third fills the cores that a straggler leaves
+_JOBS_A_CORE = 2
+
+
+class SparkEngine(Engine):
+    """Runs functions on the executors of a Spark session.
+
+    Parameters
+    ----------
+    master : str, optional
+        Of a session to start: ``local[2]``, ``spark://host:7077``, ``yarn``, ``k8s://…``.
+    settings : mapping of str to str, optional
+        Spark's own settings.
+    session : SparkSession, optional
+        A session that runs already; it is not stopped.
+
+    Raises
+    ------
+    MissingExtraError, EngineError
+        PySpark or Java is missing, or Spark cannot start.
+    """
+
+    name = "spark"
+
+    def __init__(
+        self,
+        master: str | None = None,
+        settings: Mapping[str, str] | None = None,
+        *,
+        session: SparkSession | None = None,
+    ) -> None:
+        self.session, self._owned = (session, False) if session is not None else start_session(master, settings or {})
+        ship_code(self.session)
+
+    @property
+    def cores(self) -> int:
+        """The cores of the executors that Spark has at present."""
+        return max(1, int(self.session.sparkContext.defaultParallelism))
+
+    @property
+    def remote(self) -> bool:
+        """Always: even executors of this machine may have another user's rights, or a container's disks."""
+        return True
+
+    def map(
+        self, function: Callable[[_Job], _Result], jobs: Iterable[_Job], *, workers: int | None = None
+    ) -> Iterator[_Result]:
+        """See `Engine.map`; how many work at a time is Spark's decision."""
+        run = _tasks.jobs_of(function)
+        numbered = enumerate(jobs)
+
+        def waves() -> Iterator[Callable[[], list[pa.RecordBatch]]]:
+            while wave := list(itertools.islice(numbered, _JOBS_A_CORE * self.cores)):
+                rows = [_job_row(number, job) for number, job in wave]
+                yield lambda rows=rows: self._collect(self._frame(rows), run, len(rows))  # type: ignore[misc]
+
+        for rows in self._in_order(waves(), _WAVES):
+            yield from map(_tasks.answered, rows)
+
+    def map_files(
+        self,
+        function: Callable[[_Job, Contents], _Result],
+        jobs: Iterable[_Job],
+        places: Callable[[_Job], Sequence[str]],
+    ) -> Iterator[_Result]:
+        """See `Engine.map_files`; by Spark's reader ``binaryFile``, one task a job."""
+
+        def tasks() -> Iterator[Callable[[], list[pa.RecordBatch]]]:
+            for job in jobs:
+                run, files = _tasks.with_contents(function, job), list(places(job))
+                yield lambda run=run, files=files: self._collect(self._contents(files), run, None)  # type: ignore[misc]
+
+        for rows in self._in_order(tasks(), self.cores + _WAVES):
+            yield from map(_tasks.answered, rows)
+
+    def map_batches(self, function: Batches, source: Matrix | Tables, *, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """See `Engine.map_batches`; executors map a matrix that they see, and are sent one that they do not."""
+        if isinstance(source, Tables):
+            yield from self._fetched(self._on_tables(function, source, schema))
+            return
+        with contextlib.ExitStack() as stack:
+            rows = self._rows(source, stack)
+            for data in self.map(_tasks.OnRows(function), rows):
+                yield pa.ipc.open_stream(pa.py_buffer(data)).read_next_batch()
+
+    def write_batches(self, function: Batches, source: Matrix | Tables, out: str, *, schema: pa.Schema) -> int:
+        """See `Engine.write_batches`; by Spark's writer, to whatever its file systems reach."""
+        if isinstance(source, Matrix):
+            raise EngineError("a matrix is not written by Spark", action="Export it from the driver.")
+        with self._naming_what_failed():
+            frame = self._on_tables(function, source, schema)
+            frame.write.mode("error").parquet(out)
+            return int(self.session.read.parquet(out).count())
+
+    def find_files(self, places: Sequence[str], keep: Callable[[str], bool]) -> list[str]:
+        """See `Engine.find_files`; by Hadoop's file systems."""
+        return find_files(self.session, places, keep)
+
+    def share(self, data: bytes) -> Shared:
+        """See `Engine.share`; a broadcast."""
+        return cast(Shared, self.session.sparkContext.broadcast(data))
+
+    def close(self) -> None:
+        """Stop Spark if this engine started it."""
+        if self._owned:
+            self.session.stop()
+
+    # Frames -----------------------------------------------------------------------------------------------------
+
+    def _frame(self, rows: list[pa.RecordBatch]) -> DataFrame:
+        """Rows, each a batch of its own, spread over the cores."""
+        return self.session.createDataFrame(pa.Table.from_batches(rows))
+
+    def _contents(self, places: list[str]) -> DataFrame | None:
+        """Path and content of files, sorted by path, in one partition; None when all of them are gone."""
+        import pyspark.errors
+
+        # Folders called key=value are no columns here.
+        reader = self.session.read.format("binaryFile").option("recursiveFileLookup", "true")
+        try:
+            frame = reader.load([escaped(place) for place in places])
+        except pyspark.errors.AnalysisException as error:
+            there = [place for place in places if exists(self.session, place)]
+            if len(there) == len(places):
+                raise
+            if error.getCondition() != "PATH_NOT_FOUND" or not there:
+                return None
+            frame = reader.load([escaped(place) for place in there])
+        return frame.select("path", "content").coalesce(1).sortWithinPartitions("path")
+
+    def _on_tables(self, function: Batches, source: Tables, schema: pa.Schema) -> DataFrame:
+        import pyspark.errors
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        plain = pa.schema([(field.name, _plain(field.type)) for field in schema])
+        try:
+            frame = self.session.read.parquet(*source.places)
+            if source.columns:
+                frame = frame.select(*source.columns)
+        except pyspark.errors.AnalysisException as error:
+            raise EngineError(
+                f"cannot be read: {str(error).splitlines()[0]}", where=", ".join(source.places)
+            ) from error
+        return frame.mapInArrow(_tasks.batches_of_table(function, plain), from_arrow_schema(plain))
+
+    def _fetched(self, frame: DataFrame) -> Iterator[pa.RecordBatch]:
+        (table,) = self._in_order(iter([lambda: [frame.toArrow()]]), 1)
+        yield from table[0].to_batches()
+
+    def _rows(self, source: Matrix, stack: contextlib.ExitStack) -> Iterator[_tasks.Rows | _tasks.SentRows]:
+        """How each piece of a matrix reaches its worker."""
+        file = source.file
+        mark = None if file is None else stack.enter_context(_marked(file.path.parent))
+        if file is None or mark is None or not self._is_seen(file, mark):
+            pieces = ((source.batch(first, stop)) for first, stop in source.pieces())
+            return (_tasks.SentRows(_tasks.to_stream(batch)) for batch in pieces)
+        absolute = MatrixFile(file.path.absolute(), file.offset, file.columns)
+        return (_tasks.Rows(absolute, mark, first, stop) for first, stop in source.pieces())
+
+    def _is_seen(self, file: MatrixFile, mark: str) -> bool:
+        """Whether the workers see the folder of a file; one that turns up later and does not is an error."""
+        return all(self.map(_exists, [mark] * self.cores))
+
+    # Running ----------------------------------------------------------------------------------------------------
+
+    def _collect(self, frame: DataFrame | None, run: Any, expected: int | None) -> list[pa.RecordBatch]:
+        """The answers, one row each, by number."""
+        if frame is None:
+            return list(run(iter(())))
+        table = frame.mapInArrow(run, _tasks.ANSWERS).toArrow()
+        rows = [row for batch in table.sort_by("number").to_batches() for row in _single_rows(batch)]
+        if expected is None and not rows:  # Spark runs nothing where there is nothing to read
+            rows = list(run(iter(())))
+        if expected is not None and len(rows) != expected:
+            raise EngineError(
+                "Spark lost answers", found=str(len(rows)), expected=str(expected), action="Run it again."
+            )
+        return rows
+
+    def _in_order(self, tasks: Iterator[Callable[[], Any]], ahead: int) -> Iterator[Any]:
+        """Run Spark jobs from threads, `ahead` at a time, and yield what they return in order."""
+        context = self.session.sparkContext
+        tag = f"emberline-{uuid.uuid4().hex[:12]}"
+        waiting: deque[Future[Any]] = deque()
+
+        def tagged(task: Callable[[], Any]) -> Any:
+            context.addJobTag(tag)  # of this thread, in Java as well
+            return task()
+
+        with ThreadPoolExecutor(ahead, thread_name_prefix="emberline-spark") as pool, self._naming_what_failed():
+            try:
+                for task in tasks:
+                    waiting.append(pool.submit(tagged, task))
+                    if len(waiting) >= ahead:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                unfinished = [future for future in waiting if not future.cancel() and not future.done()]
+                if unfinished:
+                    with contextlib.suppress(Exception):
+                        context.cancelJobsWithTag(tag)
+
+    @contextlib.contextmanager
+    def _naming_what_failed(self) -> Iterator[None]:
+        """Errors of Spark as ours, with what matters of their text."""
+        import pyspark.errors
+        from py4j.protocol import Py4JError
+
+        try:
+            yield
+        except (pyspark.errors.PySparkException, Py4JError) as error:
+            raise failure(str(error)) from error
+
+
+def failure(text: str) -> EmberlineError:
+    """What a long text by Spark says."""
+    said = re.search(f"{_tasks.SAID}([0-9a-f]+){_tasks.SAID}", text)
+    if said:
+        return cast(EmberlineError, pickle.loads(bytes.fromhex(said[1])))
+    missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", text)
+    if missing:
+        return EngineError(
+            f"the executors' Python lacks the module {missing[1]}",
+            action="Install it there, or send an environment with --spark-conf spark.archives=….",
+        )
+    if "PYTHON_VERSION_MISMATCH" in text:
+        return EngineError(
+            "the executors run another Python than this one",
+            action="Set PYSPARK_PYTHON to the Python that executors should use.",
+        )
+    if "Python worker exited unexpectedly" in text or "Python worker failed to connect" in text:
+        return EngineError(
+            "a Python worker of Spark died again and again, most likely for want of memory",
+            action="Give executors more memory (spark.executor.memoryOverhead) or fewer cores each; a run resumes.",
+        )
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    python = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt): ", line) and "spark" not in line]
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    return EngineError(f"Spark gave up: {[*lines[:1], *causes[-1:], *python[-1:]][-1]}"[:600])
+
+
+def _job_row(number: int, job: Any) -> pa.RecordBatch:
+    data = pickle.dumps(job, protocol=5)
+    return pa.RecordBatch.from_arrays(
+        [pa.array([number], pa.int64()), pa.array([data], pa.binary())], ["number", "job"]
+    )
+
+
+def _single_rows(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    return (batch.slice(row, 1) for row in range(len(batch)))
+
+
+def _exists(path: str) -> bool:
+    return Path(path).exists()
+
+
+@contextlib.contextmanager
+def _marked(folder: Path) -> Iterator[str | None]:
+    """The absolute path of a new file in `folder` for as long as the block runs; None where none can be written."""
+    path = folder.absolute() / f".seen-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    try:
+        path.touch()
+    except OSError:
+        yield None
+        return
+    try:
+        yield os.fspath(path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type that Spark has for an Arrow type: its binary cells have no fixed size."""
+    return pa.binary() if pa.types.is_fixed_size_binary(kind) else kind
