@@ -96,7 +96,7 @@ def test_propagation_agrees_with_astropy_on_real_stars() -> None:
         dec * units.deg,
         pm_ra_cosdec=pmra * units.mas / units.yr,
         pm_dec=pmdec * units.mas / units.yr,
-        distance=np.full(3, 1e3) * units.pc,
+        distance=np.full(3, 10.0) * units.pc,
         radial_velocity=np.zeros(3) * units.km / units.s,
         obstime=Time(2000.0, format="jyear"),
     )

@@ -88,10 +88,12 @@ def _to_arrow(table: Any) -> pa.Table:
     """One Arrow table of strings, floats, integers and booleans, NaN as null, with field metadata kept."""
     import pyarrow as pa
 
+    from emberline.archive.tables import arrow_column
+
     if isinstance(table, pa.Table):
         fields, columns = list(table.schema), table.columns
     else:
-        pairs = [_from_astropy(table[name]) for name in table.colnames]
+        pairs = [arrow_column(table[name]) for name in table.colnames]
         fields, columns = [field for field, _ in pairs], [column for _, column in pairs]
     names = [field.name for field in fields]
     twice = {name for name in names if names.count(name) > 1}
@@ -100,28 +102,6 @@ def _to_arrow(table: Any) -> pa.Table:
     typed = [_typed(field, column) for field, column in zip(fields, columns, strict=True)]
     fields = [field.with_type(column.type) for field, column in zip(fields, typed, strict=True)]
     return pa.table(typed, schema=pa.schema(fields))
-
-
-def _from_astropy(column: Any) -> tuple[pa.Field, pa.Array]:
-    import pyarrow as pa
-
-    name = str(column.info.name)
-    values = np.ma.getdata(column) if hasattr(column, "mask") else np.asarray(column)
-    values = np.asarray(getattr(values, "value", values))
-    if values.ndim != 1:
-        raise ConfigError(f"the column {name!r} holds arrays", expected="one value a row")
-    mask = np.broadcast_to(np.ma.getmaskarray(column), values.shape) if hasattr(column, "mask") else None
-    if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8")
-    if values.dtype.kind in "UO":
-        listed = [None if item is None else str(item) for item in values.tolist()]
-        array = pa.array(listed, pa.string(), mask=mask)
-    else:
-        array = pa.array(values.astype(values.dtype.newbyteorder("="), copy=False), mask=mask)
-    ucd = (column.info.meta or {}).get("ucd", "")
-    info = {"unit": column.info.unit, "ucd": ucd, "description": column.info.description}
-    metadata = {key: str(value) for key, value in info.items() if value}
-    return pa.field(name, array.type, metadata=metadata), array
 
 
 def _typed(field: pa.Field, column: Any) -> Any:
