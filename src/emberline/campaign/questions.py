@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +132,8 @@ def _values(pool: Pool, rows: Rows) -> NDArray[np.float32]:
 def _passes(campaign: Campaign, number: int, model: Model) -> Callable[[Rows], NDArray[np.float32]]:
     """Class probabilities of some rows in repeated passes with dropout on."""
 
-    def run(rows: Rows) -> NDArray[np.float32]:
-        return model.stochastic(_values(campaign.pool, rows), _PASSES, stream(campaign, number, "stochastic"))
+    @functools.cache
+    def passes() -> Callable[[NDArray[np.floating]], NDArray[np.float32]]:
+        return model.passes(_PASSES, stream(campaign, number, "stochastic"))
 
-    return run
+    return lambda rows: passes()(_values(campaign.pool, rows))

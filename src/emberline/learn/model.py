@@ -139,15 +139,22 @@ class Model:
     def stochastic(
         self, values: NDArray[np.floating], passes: int, rng: np.random.Generator, *, choice: Choice = FP32
     ) -> NDArray[np.float32]:
-        """Probabilities of `passes` runs with dropout on, ``(passes, n, k)`` float32 (Gal & Ghahramani 2016).
+        """Probabilities of `passes` runs with dropout on, ``(passes, n, k)`` float32; see `passes`."""
+        return self.passes(passes, rng, choice=choice)(values)
 
-        All before the first dropout is computed once per spectrum and shared by the passes, and what a pass silences is
-        the same for every spectrum: see `emberline.learn.graphs.Passes`. With ``mixed`` the passes are in bf16.
+    def passes(
+        self, passes: int, rng: np.random.Generator, *, choice: Choice = FP32
+    ) -> Callable[[NDArray[np.floating]], NDArray[np.float32]]:
+        """A function from ``(n, d)`` feature vectors to the probabilities of `passes` runs with dropout on.
+
+        They are ``(passes, n, k)`` float32 (Gal & Ghahramani 2016, arXiv:1506.02142). All before the first dropout is
+        computed once per spectrum and shared by the passes, and what a pass silences is drawn now and the same for every
+        spectrum, in whichever call: see `emberline.learn.graphs.Passes`. With ``mixed`` the passes are in bf16.
         """
         graph = Passes(self.network, self.temperature, passes, rng)
         precision = "fp32" if choice.precision == "fp32" else "bf16"
         runner = compile_graph(graph, self.pixels, choice.runtime, precision, threads=torch.get_num_threads())
-        return np.ascontiguousarray(self._apply(runner, values).swapaxes(0, 1))
+        return lambda values: self._apply(runner, values).swapaxes(0, 1)
 
     def _plain(self, function: Callable[[Tensor], Tensor]) -> Runner:
         """PyTorch's own way, in fp32."""

@@ -147,13 +147,14 @@ def test_names_and_parameters() -> None:
     with pytest.raises(ConfigError, match="must not be negative"):
         strategy("seek", {"exploit": -1})
     for name, key in (
-        ("bald", "shortlist"),
         ("diverse", "shortlist"),
         ("cold_start", "components"),
         ("seek", "sample"),
     ):
         with pytest.raises(ConfigError, match=key):
             strategy(name, {key: 0})
+    with pytest.raises(ConfigError, match="shortlist"):
+        strategy("bald", {"shortlist": -1})
 
 
 def test_every_strategy_says_in_a_line_what_it_does() -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy import stats
 
-from emberline.learn.strategies import Query, strategy
+from emberline.learn.strategies import Query, Rows, strategy
 from emberline.learn.strategies._measures import distance_to, entropy, farthest_first
 from emberline.learn.strategies.bald import mutual_information
 
@@ -55,6 +56,23 @@ def test_mutual_information_has_its_bounds(seed: int, k: int) -> None:
     information = mutual_information(passes)
     assert (information >= 0).all()
     assert (information <= entropy(passes.mean(axis=0)) + 1e-12).all()
+
+
+def test_bald_can_pass_the_whole_pool_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emberline.learn.strategies.bald._BLOCK", 3)
+    seen: list[int] = []
+    split = np.array([0.5, 0.5, 0.5, 0.9, 0.5, 0.5, 0.5])
+
+    def passes(rows: Rows) -> NDArray[np.float64]:
+        seen.extend(rows.tolist())
+        first = np.stack([split[rows], 1 - split[rows]], axis=1)
+        return np.stack([first, first[:, ::-1]])
+
+    query = Query(
+        objects=np.arange(7), available=np.arange(7) != 5, batch=1, rng=np.random.default_rng(0), stochastic=passes
+    )
+    assert strategy("bald", {"shortlist": 0}).select(query).tolist() == [3]
+    assert seen == [0, 1, 2, 3, 4, 6]
 
 
 def test_bald_passes_the_shortlist_only() -> None:
