@@ -148,7 +148,7 @@ class Model:
         """A function from ``(n, d)`` feature vectors to the probabilities of `passes` runs with dropout on.
 
         They are ``(passes, n, k)`` float32 (Gal & Ghahramani 2016, arXiv:1506.02142). All before the first dropout is
-        computed once per spectrum and shared by the passes, and what a pass silences is drawn now and the same for every
+        computed once per spectrum and shared by the passes; what a pass silences is drawn now and is the same for every
         spectrum, in whichever call: see `emberline.learn.graphs.Passes`. With ``mixed`` the passes are in bf16.
         """
         graph = Passes(self.network, self.temperature, passes, rng)
