@@ -244,6 +244,7 @@ class CampaignConfig:
     seed: int = 1
     start: tuple[StartConfig, ...] = ()
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    predict: PredictConfig = dataclasses.field(default_factory=PredictConfig)
     query: QueryConfig = dataclasses.field(default_factory=QueryConfig)
     control: ControlConfig = dataclasses.field(default_factory=ControlConfig)
     stop: StopConfig = dataclasses.field(default_factory=StopConfig)
