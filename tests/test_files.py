@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from emberline.errors import EmberlineError
-from emberline.files import atomic_path, exclusive_lock, sha256_of, write_text
+from emberline.files import atomic_path, exclusive_lock, forget_pages, sha256_of, write_text
 from emberline.progress import silent
 from emberline.provenance import hash_of, provenance
 
@@ -105,3 +106,13 @@ def test_a_record_says_what_produced_a_result():
     assert record["libraries"]["numpy"]
     assert record["created"].endswith("Z")
     assert silent("step", 1, None) is None
+
+
+def test_a_map_is_read_again_after_its_pages_were_given_back(tmp_path):
+    expected = np.arange(100_000, dtype=np.float32).reshape(-1, 10)
+    np.save(tmp_path / "values.npy", expected)
+    mapped = np.load(tmp_path / "values.npy", mmap_mode="r")[:5000]
+    for _ in range(2):
+        np.testing.assert_array_equal(mapped, expected[:5000])
+        forget_pages(mapped)
+    forget_pages(expected)

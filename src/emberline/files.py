@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import mmap
 import os
 import uuid
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from emberline.errors import EmberlineError
 
-__all__ = ["atomic_path", "exclusive_lock", "sha256_of", "write_text"]
+__all__ = ["atomic_path", "exclusive_lock", "forget_pages", "sha256_of", "write_text"]
 
 
 @contextlib.contextmanager
@@ -79,3 +80,13 @@ def exclusive_lock(path: Path | str, busy: str) -> Iterator[None]:
                 busy, where=str(Path(path).parent), action="Wait for it to end, or stop it."
             ) from error
         yield
+
+
+def forget_pages(array: object) -> None:
+    """Give back the memory in which a memory-mapped file was read so far; the file stays open and its pages cached.
+
+    A pass over a map otherwise ends with the whole file resident. Does nothing for what is no map.
+    """
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)

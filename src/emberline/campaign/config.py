@@ -10,6 +10,7 @@ from typing import Any, Literal
 from emberline.campaign.panels.config import ContextConfig
 from emberline.config import from_toml
 from emberline.learn import TrainConfig
+from emberline.learn.config import PredictConfig
 
 __all__ = [
     "ANSWERS",

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from emberline import config as configuration
 from emberline.errors import ConfigError, ModelError, NewerVersionError
-from emberline.files import atomic_path
+from emberline.files import atomic_path, forget_pages
 from emberline.learn.config import PredictConfig, TrainConfig
 from emberline.learn.graphs import Calibrated, Passes
 from emberline.learn.networks import SpectrumNetwork, build, device
@@ -194,6 +194,7 @@ class Model:
             if result is None:
                 result = np.empty((len(values), *part.shape[1:]), np.float32)
             result[start : start + _BLOCK] = part
+            forget_pages(values)
         assert result is not None
         return result
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emberline.files import forget_pages
 from emberline.learn.strategies._base import Rows
 
 __all__ = ["Subspace", "line_anomaly", "running_mean", "without_spikes"]
@@ -71,6 +72,7 @@ def line_anomaly(features: NDArray[Any], space: Subspace, rows: Rows, width: int
         residuals = space.residuals(features[block])
         scatter = 1.4826 * np.median(np.abs(residuals), axis=1)
         lines = running_mean(without_spikes(residuals), width)
+        forget_pages(features)
         scores[block] = np.abs(lines).max(axis=1) * np.sqrt(width) / np.maximum(scatter, 1e-9)
     return scores
 
