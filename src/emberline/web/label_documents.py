@@ -130,6 +130,7 @@ def view_document(view: SpectrumView, desk: Desk, encoding: Encoding) -> dict[st
         "subtitle": " · ".join(_subtitle(view)),
         "spectrum_text": f"{_FRAMES.get(frame, frame)}, {unit}",
         "window_text": f"recipe {window.recipe}, {window.frame} frame, {window.bad_fraction:.0%} of its pixels bad",
+        "position": {"ra": meta["ra"], "dec": meta["dec"]} if "ra" in meta and "dec" in meta else None,
         "summary": summary(view),
         "spectrum": spectrum_arrays(view, encoding),
         "window": {

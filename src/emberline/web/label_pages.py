@@ -11,6 +11,8 @@ from starlette.routing import BaseRoute, Route
 
 from emberline.web.permissions import Action
 from emberline.web.rendering import render
+from emberline.web.sky_page import aladin_address
+from emberline.web.sky_page import routes as sky_routes
 from emberline.web.visitors import required, site_of
 
 __all__ = ["routes"]
@@ -31,8 +33,9 @@ def show(request: Request) -> Response:
         active="label",
         api=f"/api/campaigns/{place}",
         modules=_MODULES,
+        sky=aladin_address(site_of(request)),
         campaign={"path": path, "name": campaign.config.name},
     )
 
 
-routes: list[BaseRoute] = [Route("/label/{campaign:path}", show, methods=["GET"], name="label")]
+routes: list[BaseRoute] = [*sky_routes, Route("/label/{campaign:path}", show, methods=["GET"], name="label")]

@@ -182,7 +182,8 @@ def spectrum(
     at: Labelling, identifier: Identifier, other: Identifier, archive: Identifier, encoding: Encoding = "list"
 ) -> dict[str, Any]:
     """The arrays of one of the `others` that `view` lists."""
-    return documents.spectrum_arrays(at.desk().sibling(identifier, other, archive), encoding)
+    found = at.desk().sibling(identifier, other, archive)
+    return {**documents.spectrum_arrays(found, encoding), "frame": found.meta.velocity_frame or "unknown"}
 
 
 @router.post("/{campaign:path}/actions", summary="Decide")

@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Collection, Mapping
+from urllib.parse import urlsplit
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,7 +17,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emberline.web.failures import answer
 
-__all__ = ["BodyLimit", "HostCheck", "RequestLog", "SecurityHeaders", "host_name", "is_loopback", "masked"]
+__all__ = [
+    "BodyLimit",
+    "HostCheck",
+    "RequestLog",
+    "SecurityHeaders",
+    "host_name",
+    "is_loopback",
+    "masked",
+    "sky_policy",
+]
 
 PAGE_POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -29,6 +39,14 @@ RESULT_POLICY = (
     "media-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 """A report that a job has made may draw and be clicked, but it has no cookie, reaches no address and posts no form."""
+_HIPS_HOSTS = (
+    "https://*.cds.unistra.fr",
+    "https://alasky.unistra.fr",
+    "https://alaskybis.unistra.fr",
+    "https://alasky.u-strasbg.fr",
+    "https://alaskybis.u-strasbg.fr",
+)
+"""Where Aladin Lite finds what surveys there are, and the tiles of those that the CDS keeps."""
 _HEADERS = {
     "content-security-policy": PAGE_POLICY,
     "x-content-type-options": "nosniff",
@@ -45,6 +63,34 @@ _PATIENCE = 2.0
 _SLOWEST = 30.0
 """Seconds that may pass between two pieces of a body."""
 _SECRET = re.compile(r"((?:^|[?&])(?:token|csrf_token|password)=)[^&]*", re.IGNORECASE)
+
+
+def sky_policy(script: str, survey: str, nonce: str) -> str:
+    """What the page around Aladin Lite may do: run that script, and fetch tiles; it has no cookie and posts nothing.
+
+    Parameters
+    ----------
+    script : str
+        Address of Aladin Lite.
+    survey : str
+        The survey: an identifier, which the CDS resolves, or an address, whose host is then the only other one.
+    nonce : str
+        Of the page's own script.
+    """
+    own = _origin(script)
+    hosts = (_origin(survey),) if survey.startswith(("http://", "https://")) else _HIPS_HOSTS
+    tiles = " ".join(dict.fromkeys((own, *hosts)))
+    return (
+        f"sandbox allow-scripts; default-src 'none'; script-src 'nonce-{nonce}' 'wasm-unsafe-eval' {own}; "
+        f"style-src 'unsafe-inline' {own}; font-src data: {own}; img-src data: blob: {tiles}; "
+        f"connect-src data: blob: {tiles}; worker-src blob:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'self'"
+    )
+
+
+def _origin(address: str) -> str:
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 class SecurityHeaders:

@@ -25,6 +25,8 @@ REFUSED = r"Failed to load resource: the server responded with a status of 4\d\d
 GONE = r"net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED)|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|SOCKET_NOT_CONNECTED)"
 """What Chromium notes down when the server that it asks has ended."""
 _STOPPED: set[str] = set()  # addresses of servers that a test has ended: a page that still asks them is no fault
+_OFFLINE = Path(__file__).parent / "offline.toml"
+"""What a workspace without a ``vo.toml`` of its own asks of others: nothing."""
 _START = "from emberline.cli import main; main()"
 
 
@@ -74,7 +76,7 @@ class Server:
 def start(folder: Path, port: int = 0) -> Server:
     """Start a server and wait until it says where it is."""
     command = [sys.executable, "-c", _START, "serve", str(folder), "--port", str(port), "--no-browser"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "EMBERLINE_VO": str(_OFFLINE)}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
     assert process.stderr is not None
     heard: list[str] = []

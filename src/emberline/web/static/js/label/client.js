@@ -38,7 +38,8 @@ export class Client {
     this.csrf = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
   }
 
-  async call(path, { method = "GET", body, query } = {}) {
+  /** `signal` gives the request up; `priority` is what the browser may put it behind. */
+  async call(path, { method = "GET", body, query, signal, priority } = {}) {
     const url = new URL(this.address + path, window.location.href);
     for (const [name, value] of Object.entries(query ?? {})) if (value != null) url.searchParams.append(name, value);
     const ask = () =>
@@ -46,6 +47,8 @@ export class Client {
         method,
         headers: { Accept: "application/json", "X-CSRF-Token": this.csrf, ...(body && { "Content-Type": "application/json" }) },
         body: body && JSON.stringify(body),
+        ...(signal && { signal: AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]) }),
+        ...(priority && { priority }),
       });
     let reply = await ask();
     if (reply.status === 403 && method !== "GET" && (await this.signedInAgain())) reply = await ask();
@@ -102,9 +105,28 @@ export class Client {
   }
 
   /** Another spectrum of the same object, as `view` lists it. */
-  async spectrum(identifier, other) {
+  async spectrum(identifier, other, signal) {
     const query = { identifier, other: other.identifier, archive: other.archive, encoding: "base64" };
-    return decodeAll(await this.call("/spectrum", { query }));
+    return decodeAll(await this.call("/spectrum", { query, signal }));
+  }
+
+  /** What the panels have found about a spectrum; nobody else is asked for it now. */
+  context(identifier, signal) {
+    return this.call("/context", { query: { spectrum: identifier }, signal, priority: "low" });
+  }
+
+  /** A spectrum that a service has, in vacuum Å and the frame of the archive. */
+  async overlay(identifier, overlay, signal) {
+    return decodeAll(await this.call("/context/overlay", { query: { spectrum: identifier, overlay: overlay.id }, signal }));
+  }
+
+  /** Have a panel's service asked again; what comes of it is told by the stream at `liveAddress`. */
+  retryContext(identifier, panel) {
+    return this.call("/context/retry", { method: "POST", body: { spectrum: identifier, panel } });
+  }
+
+  liveAddress() {
+    return new URL(`${this.address}/context/events`, window.location.href);
   }
 
   act(actions) {

@@ -8,7 +8,7 @@ const WORDS = {
   accept: "Accept the suggestion", reveal: "Reveal the model's opinion", flag: "Flag as noteworthy", comment: "Comment",
   "smooth-more": "More smoothing", "smooth-less": "Less smoothing", lines: "Next list of lines",
   "line-previous": "Previous line", "line-next": "Next line", "pan-left": "Pan left", "pan-right": "Pan right",
-  "zoom-in": "Zoom in", "zoom-out": "Zoom out", reset: "Reset the view", overlays: "Other spectra", grid: "Grid", help: "Help",
+  "zoom-in": "Zoom in", "zoom-out": "Zoom out", reset: "Reset the view", overlays: "Other spectra over this one", grid: "Grid", help: "Help", panels: "Panels: what is known of the object",
 };
 
 export class Help {

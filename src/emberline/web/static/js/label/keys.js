@@ -25,6 +25,7 @@ export const DEFAULTS = {
   overlays: "o",
   grid: "g",
   help: "?",
+  panels: "p",
 };
 
 const MOVES = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
@@ -53,6 +54,13 @@ function typing(event) {
   return Boolean(presses) && ["Enter", " "].includes(event.key);
 }
 
+/** One's own keys over the defaults; a default that one has given to something else is not pressed twice. */
+function merged(own) {
+  const taken = new Set(Object.values(own));
+  const free = Object.entries(DEFAULTS).map(([name, key]) => [name, taken.has(key) ? "" : key]);
+  return { ...Object.fromEntries(free), ...own };
+}
+
 export class Keys {
   /**
    * @param {Record<string, () => void>} actions
@@ -61,7 +69,7 @@ export class Keys {
   constructor(actions, storage = window.localStorage) {
     this.actions = actions;
     this.storage = storage;
-    this.map = { ...DEFAULTS, ...this.stored("emberline.keys", {}) };
+    this.map = merged(this.stored("emberline.keys", {}));
     this.on = this.stored("emberline.keys.on", true);
     document.addEventListener("keydown", (event) => this.pressed(event));
   }

@@ -116,26 +116,69 @@ export function drawOver(u, plot) {
   });
 }
 
+const DASHES = [[6, 3], [2, 2], [8, 3, 2, 3], [12, 4], [4, 2, 1, 2]];
+
+/** Another spectrum; where a column of the screen has many of its pixels, from the lowest of them to the highest. */
 function drawOverlay(u, plot, ctx, overlay, index) {
-  ctx.strokeStyle = plot.palette.overlays[index % plot.palette.overlays.length];
+  const slot = overlay.slot ?? index;
+  ctx.strokeStyle = plot.palette.overlays[slot % plot.palette.overlays.length];
   ctx.lineWidth = 1.25 * devicePixelRatio;
-  ctx.setLineDash([[6, 3], [2, 2], [8, 3, 2, 3]][index % 3].map((length) => length * devicePixelRatio));
+  ctx.setLineDash(DASHES[slot % DASHES.length].map((length) => length * devicePixelRatio));
   ctx.beginPath();
   let pen = false;
-  for (let i = 0; i < overlay.wavelength.length; i += 1) {
-    const value = overlay.flux[i];
-    if (!Number.isFinite(value) || overlay.mask?.[i]) {
-      pen = false;
-      continue;
-    }
-    const x = across(u, plot.state.scale.show(overlay.wavelength[i]));
-    const y = down(u, value);
-    if (pen) ctx.lineTo(x, y);
-    else ctx.moveTo(x, y);
-    pen = true;
+  for (const point of strokes(u, plot, overlay)) {
+    if (point === null) pen = false;
+    else if (pen) ctx.lineTo(point[0], down(u, point[1]));
+    else ctx.moveTo(point[0], down(u, point[1]));
+    pen = point !== null;
   }
   ctx.stroke();
   ctx.setLineDash([]);
+}
+
+function* strokes(u, plot, { wavelength, flux, mask }) {
+  const { min, max } = u.scales.x;
+  const { scale } = plot.state;
+  const [from, to] = [below(wavelength, scale.read(min)), below(wavelength, scale.read(max)) + 2];
+  let column = null;
+  for (let i = Math.max(0, from - 1); i < Math.min(wavelength.length, to); i += 1) {
+    if (!Number.isFinite(flux[i]) || mask?.[i]) {
+      if (column) yield* ends(column);
+      column = null;
+      yield null;
+      continue;
+    }
+    const x = across(u, scale.show(wavelength[i]));
+    if (column && x - column.x < 1) {
+      column.low = Math.min(column.low, flux[i]);
+      column.high = Math.max(column.high, flux[i]);
+      column.last = flux[i];
+      continue;
+    }
+    if (column) yield* ends(column);
+    column = { x, first: flux[i], low: flux[i], high: flux[i], last: flux[i] };
+  }
+  if (column) yield* ends(column);
+}
+
+function* ends({ x, first, low, high, last }) {
+  yield [x, first];
+  if (low === high) return;
+  yield [x, low];
+  yield [x, high];
+  yield [x, last];
+}
+
+/** How many of the rising `values` are below one. */
+function below(values, value) {
+  let low = 0;
+  let high = values.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (values[middle] < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function drawLines(u, plot, ctx) {

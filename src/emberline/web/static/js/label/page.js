@@ -2,11 +2,13 @@
 
 import { Card } from "./card.js";
 import { Client } from "./client.js";
+import { Context, afterPaint } from "./context.js";
 import { byId, make } from "./elements.js";
 import { Grid } from "./grid.js";
 import { Help } from "./help.js";
 import { Keys } from "./keys.js";
 import { Outbox } from "./outbox.js";
+import { Overlays } from "./overlays.js";
 import { SpectrumPlot } from "./plot.js";
 import { Session } from "./session.js";
 import { Sidebar } from "./sidebar.js";
@@ -25,6 +27,8 @@ let grid;
 let card;
 let help;
 let keys;
+let overlays;
+let context;
 let view = null; // of the spectrum that is seen; null while another is on its way
 let broken = false; // whether it cannot be shown
 
@@ -56,6 +60,8 @@ async function show({ item, view: coming }) {
   history.replaceState(null, "", `?${new URLSearchParams({ spectrum: item.identifier, ...(item.task && { task: item.task }) })}`);
   view = null;
   broken = false;
+  context.leave();
+  overlays.clear();
   sidebar.show(item);
   progress();
   try {
@@ -63,6 +69,7 @@ async function show({ item, view: coming }) {
     if (session.at !== place || session.current !== item) return;
     view = found;
     paint();
+    context.enter(item.identifier, found.position, session.ahead);
     trouble(null);
     if (!campaign.blind || (item.decision && item.decision.kind !== "skip")) reveal();
   } catch (error) {
@@ -84,33 +91,12 @@ function paint() {
   wholePlot.show(spectrum, toolbar.scale);
   sidebar.panels(view);
   byId("table").open = false;
-  if (toolbar.overlaysOn) overlay();
   requestAnimationFrame(() => {
     root.dataset.painted = session.current.identifier;
     performance.mark("painted", { detail: session.current.identifier });
   });
-}
-
-async function overlay() {
   const here = view;
-  const found = await Promise.all(here.others.slice(0, 3).map((other) => client.spectrum(here.identifier, other).catch(() => null)));
-  if (view === here && toolbar.overlaysOn) wholePlot.set({ overlays: found.filter(Boolean).map((other) => matched(other, here.spectrum)) });
-}
-
-/** Another spectrum brought to the level of this one by the ratio of their medians. */
-function matched(other, own) {
-  const median = (values) => {
-    const finite = Array.from(values).filter(Number.isFinite).sort((a, b) => a - b);
-    return finite[finite.length >> 1] || 1;
-  };
-  const factor = median(own.flux) / median(other.flux);
-  return { ...other, flux: Float64Array.from(other.flux, (value) => value * factor) };
-}
-
-function toggleOverlays() {
-  toolbar.overlays(!toolbar.overlaysOn);
-  if (toolbar.overlaysOn && view) overlay();
-  else wholePlot.set({ overlays: [] });
+  afterPaint(() => view === here && overlays.show(here));
 }
 
 async function reveal() {
@@ -141,7 +127,7 @@ function decide(kind, answer = null) {
   if (byId("spectrum").hidden || !session.current) return;
   if (!view && !(broken && (kind === "skip" || answer === "bad"))) return; // nobody decides on what is not to be seen
   sidebar.leave();
-  const shown = { ...toolbar.shown, revealed: sidebar.revealed };
+  const shown = { ...toolbar.shown, revealed: sidebar.revealed, context: context.seen };
   if (session.current.secondLook) shown.second_look = true;
   session.decide(kind, answer, shown);
 }
@@ -209,7 +195,8 @@ function actions() {
     "zoom-in": zoomed((plot) => plot.zoom(1.5)),
     "zoom-out": zoomed((plot) => plot.zoom(1 / 1.5)),
     reset: zoomed((plot) => plot.reset()),
-    overlays: toggleOverlays,
+    overlays: () => view && overlays.toggle(),
+    panels: () => context.toggle(),
     grid: openGrid,
     card: () => (byId("card").hidden ? openCard(false) : session.current ? face("spectrum") : session.next()),
     help: () => help.toggle(),
@@ -245,6 +232,8 @@ function listen(outbox) {
     progress(event.detail.reply.progress);
     refused();
   });
+  overlays.addEventListener("change", () => toolbar.overlays(overlays.on));
+  session.addEventListener("ahead", () => context.ahead(session.ahead));
   session.addEventListener("show", (event) => show(event.detail));
   session.addEventListener("looked", () => session.outbox.idle().then(() => openCard(false)));
   session.addEventListener("end", () => openCard(true));
@@ -264,7 +253,9 @@ async function start() {
   keys = new Keys({});
   help = new Help(keys, campaign);
   toolbar = new Toolbar([windowPlot, wholePlot], campaign.line_lists, () => view && paint());
-  sidebar = new Sidebar(campaign, keys, { note: (note) => session.note(note), again: () => session.again() });
+  sidebar = new Sidebar(campaign, keys, { note: (note) => session.note(note) });
+  overlays = new Overlays(wholePlot, client, () => session.again());
+  context = new Context(client, overlays, { sky: root.dataset.sky, focus: () => byId("object-name").focus({ preventScroll: true }) });
   grid = new Grid(client, campaign, session);
   card = new Card(client, session, {
     answers: campaign.answers,

@@ -6,7 +6,8 @@ import { fluxRange, smooth, weights } from "./smoothing.js";
 const GENTLE = 2; // pixels of smoothing by which the range of flux is chosen
 
 const COLOURS = [
-  "text", "grid", "raw", "flux", "noise", "masked", "window", "line", "fixed", "overlay-1", "overlay-2", "overlay-3",
+  "text", "grid", "raw", "flux", "noise", "masked", "window", "line", "fixed",
+  "overlay-1", "overlay-2", "overlay-3", "overlay-4", "overlay-5",
 ];
 
 /** The style sheet's colours as the canvas wants them: resolved, whatever functions they are written with. */
@@ -18,7 +19,7 @@ function colours(element) {
     palette[name] = getComputedStyle(probe).color;
   }
   probe.remove();
-  palette.overlays = [palette["overlay-1"], palette["overlay-2"], palette["overlay-3"]];
+  palette.overlays = [1, 2, 3, 4, 5].map((slot) => palette[`overlay-${slot}`]);
   return palette;
 }
 

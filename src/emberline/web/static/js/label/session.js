@@ -80,6 +80,11 @@ export class Session extends EventTarget {
     return this.items[this.at] ?? null;
   }
 
+  /** The spectra that are shown next, as far as they are known. */
+  get ahead() {
+    return this.items.slice(this.at + 1, this.at + 1 + AHEAD).map((item) => item.identifier);
+  }
+
   /** A question is its spectrum and the token under which it was handed out: it may come again later. */
   key(item) {
     return item.task ? `${item.identifier}#${item.task}` : item.identifier;
@@ -117,6 +122,7 @@ export class Session extends EventTarget {
     this.items.push(...fresh.map((question) => ({ decision: null, note: {}, ...question })));
     this.ended = ended && !fresh.length;
     if (AHEAD > 1) fresh.forEach((item) => this.view(item).catch(() => {}));
+    this.dispatchEvent(new CustomEvent("ahead"));
   }
 
   /** Whether a question waits here already, under a token whose time ran out while nobody worked. */

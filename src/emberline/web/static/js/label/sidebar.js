@@ -1,4 +1,4 @@
-// Beside the spectrum: the answers, quality, flags and comment, the model's opinion, neighbours, other spectra, facts.
+// Beside the spectrum: the answers, quality, flags and comment, the model's opinion, neighbours, facts.
 
 import { byId, classColour, make, percent, sparkline } from "./elements.js";
 
@@ -145,14 +145,6 @@ export class Sidebar {
   panels(view) {
     const near = view.neighbours.map((item) => this.thumb(item, item.answer));
     byId("neighbours").replaceChildren(...(near.length ? near : [make("p", { class: "soft small" }, "None yet.")]));
-    const others = view.others.map((other) => {
-      const facts = [other.survey, other.date, other.snr == null ? null : `S/N ${Math.round(other.snr)}`].filter(Boolean);
-      const mine = other.answer ? `, labelled ${other.answer}` : "";
-      return make("li", { class: "small" }, make("code", {}, other.identifier), ` ${facts.join(", ")}${mine}`);
-    });
-    const again = () => make("button", { type: "button", onclick: () => this.actions.again() }, "Ask again");
-    const failed = view.failures.map((each) => make("p", { class: "note warn small" }, `${each.archive} could not be asked: ${each.message} `, again()));
-    byId("others").replaceChildren(others.length ? make("ul", {}, others) : make("p", { class: "soft small" }, "None in these archives."), ...failed);
     byId("facts").replaceChildren(...view.facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, String(value))]));
   }
 }
