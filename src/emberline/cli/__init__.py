@@ -14,6 +14,7 @@ from emberline.cli.label import label
 from emberline.cli.output import Command
 from emberline.cli.publishing import publish
 from emberline.cli.serve import accounts, serve
+from emberline.cli.vo import vo
 
 __all__ = ["cli", "main"]
 
@@ -42,7 +43,7 @@ def cli() -> None:
 
 for _command in (
     ingest, harvest, info, simulate, features, campaign, label, candidates, report, publish, demo, jobs, serve,
-    accounts,
+    accounts, vo,
 ):  # fmt: skip
     cli.add_command(_command)
 

@@ -54,7 +54,7 @@ class ServicesConfig:
     gaia: str = "https://gea.esac.esa.int/tap-server/tap"
     vizier: str = "https://tapvizier.cds.unistra.fr/TAPVizieR/tap"
     xmatch: str = "https://cdsxmatch.cds.unistra.fr/xmatch/api/v1/sync"
-    sesame: str = "https://cds.unistra.fr/cgi-bin/nph-sesame/-oxp/SNV"
+    sesame: str = "https://cds.unistra.fr/cgi-bin/nph-sesame/-oxpI/SNV"
     hips2fits: str = "https://alasky.cds.unistra.fr/hips-image-services/hips2fits"
     aladin: str = "https://aladin.cds.unistra.fr/AladinLite/api/v3/latest/aladin.js"
     hips: str = "CDS/P/DSS2/color"
