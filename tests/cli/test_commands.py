@@ -23,10 +23,13 @@ COMMANDS = [
     ("campaign", "new"),
     ("campaign", "run"),
     ("campaign", "labels"),
+    ("campaign", "ask"),
     ("campaign", "round"),
     ("campaign", "predict"),
     ("campaign", "status"),
     ("label",),
+    ("samp",),
+    *(("samp", name) for name in ["send", "peers", "hub", "receive"]),
     ("candidates",),
     ("report",),
     ("publish",),
@@ -40,7 +43,7 @@ COMMANDS = [
     ("accounts",),
     *(("accounts", name) for name in ["add", "list", "password", "role", "remove"]),
 ]
-GROUPS = {("campaign",), ("jobs",), ("accounts",)}
+GROUPS = {("campaign",), ("jobs",), ("accounts",), ("samp",)}
 
 
 def emberline(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,8 @@ from emberline.provenance import now
 
 if TYPE_CHECKING:
     from astropy.table import Table
+
+    from emberline.campaign.sets import AskedSet
 
 __all__ = ["Campaign", "new_campaign", "open_campaign", "read_status"]
 
@@ -214,6 +216,12 @@ class Campaign:
     def undo(self, event: int, *, who: str) -> int:
         """Take one label back; see `Database.undo`."""
         return self.database.undo(event, who=who)
+
+    def ask_about(self, identifiers: Iterable[str], reason: str) -> AskedSet:
+        """Add spectra to the open round's questions, as queries; see `emberline.campaign.sets.ask_about`."""
+        from emberline.campaign.sets import ask_about
+
+        return ask_about(self, identifiers, reason)
 
     # Rounds -----------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from emberline.cli.jobs import jobs
 from emberline.cli.label import label
 from emberline.cli.output import Command
 from emberline.cli.publishing import publish
+from emberline.cli.samp import ask, samp
 from emberline.cli.serve import accounts, serve
 from emberline.cli.vo import vo
 
@@ -43,9 +44,10 @@ def cli() -> None:
 
 for _command in (
     ingest, harvest, info, simulate, features, campaign, label, candidates, report, publish, demo, jobs, serve,
-    accounts, vo,
+    accounts, vo, samp,
 ):  # fmt: skip
     cli.add_command(_command)
+campaign.add_command(ask)
 
 
 def main() -> None:

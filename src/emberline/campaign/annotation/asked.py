@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
     from emberline.learn import Model
 
-__all__ = ["Asked", "asked_of_round", "find_asked", "save_asked"]
+__all__ = ["Asked", "add_asked", "asked_of_round", "find_asked", "save_asked"]
+
+
+_OF_A_SPECTRUM = (
+    "identifiers", "objects", "part", "archive", "row", "bad_fraction", "values", "probabilities", "rank", "embeddings",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,7 +88,26 @@ def save_asked(
 ) -> None:
     """Keep what annotators will want to see of a round's questions; the pool is open now and need not be later."""
     names = list(dict.fromkeys(q.identifier for q in questions))
-    asked = _gather(campaign, names, model, probabilities)
+    _save(campaign, number, _gather(campaign, names, model, probabilities))
+
+
+def add_asked(
+    campaign: Campaign,
+    number: int,
+    names: Iterable[str],
+    model: Model | None,
+    probabilities: NDArray[np.float32] | None,
+) -> None:
+    """Keep the same of spectra that are added to a round's questions; what is there already stays as it is."""
+    before = asked_of_round(campaign, number)
+    new = [name for name in dict.fromkeys(names) if name not in before.places]
+    if new:
+        more = _gather(campaign, new, model, probabilities)
+        joined = {name: np.concatenate([getattr(before, name), getattr(more, name)]) for name in _OF_A_SPECTRUM}
+        _save(campaign, number, dataclasses.replace(before, **joined))
+
+
+def _save(campaign: Campaign, number: int, asked: Asked) -> None:
     folder = round_folder(campaign.path, number)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / "asked.npz") as temporary, open(temporary, "wb") as stream:

@@ -82,7 +82,10 @@ def agenda(config: CampaignConfig, questions: Sequence[Question], over: Collecti
     for question in questions:
         by_round.setdefault(question.round, []).append(question)
     for number in sorted(by_round, reverse=True):
-        order = mixed(by_round[number], config.seed)
+        # What a person added comes first, and leaves the order and the sharing of the others as they were.
+        for question in sorted((q for q in by_round[number] if q.added), key=lambda q: q.rank):
+            entries.setdefault(question.identifier, Entry(final[question.identifier], number, 1))
+        order = mixed([q for q in by_round[number] if not q.added], config.seed)
         shared = set() if number in over else _overlapping(config, order, number)
         for name in order:
             wanted = config.annotation.annotators if name in shared else 1

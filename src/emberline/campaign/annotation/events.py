@@ -7,9 +7,12 @@ import json
 import sqlite3
 from typing import Any, Literal
 
-__all__ = ["COLUMNS", "DECISIONS", "Event", "Label", "Purpose", "Question", "event_of", "values_of"]
+__all__ = ["ADDED", "COLUMNS", "DECISIONS", "Event", "Label", "Purpose", "Question", "event_of", "values_of"]
 
 Purpose = Literal["query", "control"]
+
+ADDED = 1_000_000
+"""The least rank of questions that a person added to a round after it had asked its own."""
 
 DECISIONS = ("label", "repeat", "skip", "note", "adjudication")
 """The kinds of events that decide something; ``undo`` and ``redo`` are about these."""
@@ -99,6 +102,11 @@ class Question:
     purpose: Purpose
     reason: str
     stratum: int | None = None
+
+    @property
+    def added(self) -> bool:
+        """Whether a person added it to the round."""
+        return self.rank >= ADDED
 
 
 def values_of(event: Event) -> tuple[Any, ...]:

@@ -298,7 +298,9 @@ class Samp:
         self, table_id: str, rows: Sequence[int], *, url: str = "", to: str = "", timeout: float = 60.0
     ) -> tuple[Delivery, ...]:
         """Let peers select rows, counted from 0, of a table that was sent before."""
-        parameters = {"table-id": table_id, "url": url, "row-list": [str(int(row)) for row in rows]}
+        parameters: dict[str, Any] = {"table-id": table_id, "row-list": [str(int(row)) for row in rows]}
+        if url := url or self._incoming.address(table_id):
+            parameters["url"] = url
         return self.send("table.select.rowList", parameters, to=to, timeout=timeout)
 
     def sent_table(self, table_id: str) -> Table | None:

@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from astropy import log
+
 from emberline.errors import MissingExtraError
 from emberline.vo.client.samp.errors import NoHubError, SampError
 from emberline.vo.client.samp.lockfile import find_hub, lock_file
@@ -68,10 +70,19 @@ def start_hub(*, web: bool = False, confirm: Confirm | None = None, web_port: in
 
 @contextlib.contextmanager
 def quiet_samp() -> Iterator[None]:
-    """Keep pyvo from asking the internet whether it is there, and from warning about peers that come and go."""
-    with warnings.catch_warnings(), conf.set_temp("use_internet", False):
-        warnings.simplefilter("ignore", SAMPWarning)
-        yield
+    """Keep pyvo from asking the internet whether it is there, and from chatting about hubs and peers.
+
+    A peer that has gone is no fault of anybody's, and a thread of the hub tells it at any later time: so that filter,
+    on this one kind of warning, stays.
+    """
+    warnings.filterwarnings("ignore", category=SAMPWarning)
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        with conf.set_temp("use_internet", False):
+            yield
+    finally:
+        log.setLevel(level)
 
 
 class Hub(SAMPHubServer):  # type: ignore[misc]

@@ -116,6 +116,11 @@ class Incoming:
         known = self._find(table_id, "")
         return None if known is None else self._loaded(known[0], known[1])
 
+    def address(self, table_id: str) -> str:
+        """Where a table that is remembered was fetched from; empty when it is not known."""
+        found = self._find(table_id, "")
+        return "" if found is None else found[1].url
+
     def _find(self, table_id: str, url: str) -> tuple[str, _Known] | None:
         with self._lock:
             if table_id in self._known:
