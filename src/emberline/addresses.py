@@ -56,14 +56,17 @@ def web_address(url: str) -> WebAddress:
     """
     try:
         parts = urllib.parse.urlsplit(url)
-        host, port = parts.hostname, parts.port
+        host = parts.hostname
     except ValueError:
         raise AddressError("is no address of http or https") from None
     if parts.scheme not in _PORTS or not host or not parts.netloc.isascii() or "\\" in parts.netloc:
         raise AddressError("is no address of http or https")
     if "@" in parts.netloc:
-        raise AddressError("carries a user's name or password, which is not sent")
-    port = _PORTS[parts.scheme] if port is None else port
+        raise AddressError("is no address to be asked: it holds a user's name")
+    try:
+        port = _PORTS[parts.scheme] if parts.port is None else parts.port
+    except ValueError:
+        raise AddressError("has a port that is none, where nothing can answer") from None
     if port < 1024 and port not in _PORTS.values():
         raise AddressError("has a port that is not for the web")
     return WebAddress(parts.scheme, host, port)

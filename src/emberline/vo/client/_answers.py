@@ -9,7 +9,7 @@ import re
 import xml.parsers.expat
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import requests
 
@@ -54,8 +54,6 @@ class Answer(requests.Response):
     fetched : str
         When the service gave it (ISO 8601, UTC).
     """
-
-    __attrs__: ClassVar[list[str]] = [*requests.Response.__attrs__, "from_cache", "fetched"]
 
     def __init__(self) -> None:
         super().__init__()

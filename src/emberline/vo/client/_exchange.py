@@ -322,5 +322,5 @@ def _words(error: object) -> str:
     for kind, words in _ABORTED:
         if isinstance(inner, kind):
             return words
-    text = re.sub(r"^.*?object at 0x[0-9a-f]+>: |^\w*Connection(Pool)?\(.*?\): ", "", str(inner))
+    text = re.sub(r"^_?[A-Za-z]+\(.*?\): ", "", str(inner))  # urllib3 begins with the connection's name
     return text or type(inner).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -102,10 +103,8 @@ def _checked(session: Session, service: str, address: str, ask: _Ask) -> Check:
     if session.config.offline:
         return Check(service, address, "offline", 0.0, "not asked: the client is offline (offline = true in vo.toml)")
     begun = time.monotonic()
-    try:
+    with contextlib.suppress(AddressError):  # an identifier is none: the registry turns it into an address
         session.reset(str(web_address(address)))
-    except AddressError:
-        pass  # an identifier, which the registry turns into an address
     try:
         with session.fresh(), session.repeatable(), session.limits(total=min(session.config.total, _TOTAL)):
             state, message = "answers", ask(session, address)

@@ -99,7 +99,7 @@ class ClientConfig:
     timeout : float
         Seconds to wait for a connection, and between one byte of an answer and the next.
     total : float
-        Seconds that a whole answer may take, with redirections and further tries.
+        Seconds that a whole answer may take, with the wait for its turn, redirections and further tries.
     tries : int
         How often a request that may be repeated is made before it counts as failed.
     rate : float

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import ipaddress
 import socket
 import ssl
 import tempfile
@@ -15,6 +14,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from emberline import __version__
+from emberline.addresses import AddressError, is_public, lookup, web_address
 
 __all__ = ["FetchError", "fetch"]
 
@@ -22,23 +22,10 @@ _HOPS = 4
 _CHUNK = 1 << 16
 _SPOOLED = 1 << 20
 _REDIRECTS = (301, 302, 303, 307, 308)
-_EMBEDDING = [ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
-"""IPv6 addresses that stand for IPv4 ones, which may be anything."""
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class FetchError(Exception):
     """Why something was not fetched, for whoever asked."""
-
-
-def is_public(address: _Address) -> bool:
-    """Whether it is out on the internet: never this machine, nor one that only this machine can reach."""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return is_public(address.ipv4_mapped)
-        if any(address in network for network in _EMBEDDING):
-            return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 def fetch(url: str, *, limit: int, seconds: float) -> IO[bytes]:
@@ -67,13 +54,13 @@ def fetch(url: str, *, limit: int, seconds: float) -> IO[bytes]:
 @contextlib.contextmanager
 def _asked(url: str, end: float) -> Iterator[http.client.HTTPResponse]:
     """The answer to a request; at the moment `end` the connection is cut, whatever it waits for."""
-    parts = urllib.parse.urlsplit(url)
-    host, secure = parts.hostname, parts.scheme == "https"
-    if parts.scheme not in ("http", "https") or not host or parts.username is not None or not url.isascii():
-        raise FetchError("is no address of http or https")
-    port = parts.port or (443 if secure else 80)
-    if port < 1024 and port not in (80, 443):
-        raise FetchError("the address has a port that is not for the web")
+    try:
+        place = web_address(url)
+    except AddressError as error:
+        raise FetchError(f"the address {error}") from None
+    if not url.isascii():
+        raise FetchError("the address has characters that are not ASCII")
+    parts, host, port, secure = urllib.parse.urlsplit(url), place.host, place.port, place.scheme == "https"
     with contextlib.closing(_connected(host, port, end)) as plain:
         timer = threading.Timer(max(end - time.monotonic(), 0), _cut, [plain])
         timer.daemon = True
@@ -97,13 +84,13 @@ def _cut(connection: socket.socket) -> None:
 
 def _connected(host: str, port: int, end: float) -> socket.socket:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = lookup(host, port, is_public)
+    except AddressError:
+        raise FetchError("only tables on public hosts are fetched") from None
     except OSError:
         raise FetchError("there is no such host") from None
-    addresses = [str(place[0]) for *_, place in found]
-    if not all(is_public(ipaddress.ip_address(address.partition("%")[0])) for address in addresses):
-        raise FetchError("only tables on public hosts are fetched")
-    return socket.create_connection((addresses[0], port), timeout=max(min(end - time.monotonic(), 10), 0.01))
+    address = str(found[0][1][0])
+    return socket.create_connection((address, port), timeout=max(min(end - time.monotonic(), 10), 0.01))
 
 
 def _body(answer: http.client.HTTPResponse, limit: int) -> IO[bytes]:
