@@ -21,7 +21,7 @@ from emberline.errors import ConfigError
 from emberline.progress import Progress, silent
 from emberline.sky import angle_of_chord, chord_of_angle
 
-__all__ = ["KEEP", "LARGEST_RADIUS_ARCSEC", "Matches", "check_radius", "match", "match_shelves"]
+__all__ = ["KEEP", "LARGEST_RADIUS_ARCSEC", "Matches", "check_radius", "match", "match_shelves", "separations"]
 
 Keep: TypeAlias = Literal["nearest", "all", "mutual"]
 KEEP: tuple[Keep, ...] = ("nearest", "all", "mutual")
@@ -205,22 +205,33 @@ class _Work:
                 wide = self.radius + left_reach + right_reach
                 for i, j in _within(block.vectors[left], there.vectors[right], wide):
                     first, second = left[i], right[j]
-                    separation = self._separations(block, first, there, second)
+                    separation = _separations(block, first, there, second, swapped=self.swapped)
                     near = separation <= self.radius
                     yield first[near], second[near], separation[near]
 
-    def _separations(self, block: Block, i: Integers, there: Block, j: Integers) -> Floats:
-        """Arcseconds, at the epoch of the one that does not move."""
-        a, b = block.vectors[i], there.vectors[j]
-        if block.epoch is not None and there.epoch is not None:
-            movers = ("left", "right") if self.swapped else ("right", "left")
-            moving = {"left": block.speed[i] > 0, "right": there.speed[j] > 0}
-            moving[movers[1]] &= ~moving[movers[0]]
-            which = moving["right"]
-            b[which] = there.at(j[which], block.epoch[i[which]])
-            which = moving["left"]
-            a[which] = block.at(i[which], there.epoch[j[which]])
-        return np.asarray(angle_of_chord(np.sqrt(((a - b) ** 2).sum(axis=1))) * _ARCSEC)
+
+def separations(left: Positions, i: Integers, right: Positions, j: Integers) -> Floats:
+    """Arcseconds between rows `i` of one list and rows `j` of another, compared as by `match`; NaN without one."""
+    blocks = []
+    for positions in (left, right):
+        known = {name: value for name, value in vars(positions).items() if value is not None}
+        rows = np.arange(len(positions), dtype=np.int64)
+        blocks.append(Block(healpix=np.zeros(len(positions), np.int64), row=rows, **known))
+    return _separations(blocks[0], i, blocks[1], j, swapped=False)
+
+
+def _separations(block: Block, i: Integers, there: Block, j: Integers, *, swapped: bool) -> Floats:
+    """Arcseconds, at the epoch of the one that does not move."""
+    a, b = block.vectors[i], there.vectors[j]
+    if block.epoch is not None and there.epoch is not None:
+        movers = ("left", "right") if swapped else ("right", "left")
+        moving = {"left": block.speed[i] > 0, "right": there.speed[j] > 0}
+        moving[movers[1]] &= ~moving[movers[0]]
+        which = moving["right"]
+        b[which] = there.at(j[which], block.epoch[i[which]])
+        which = moving["left"]
+        a[which] = block.at(i[which], there.epoch[j[which]])
+    return np.asarray(angle_of_chord(np.sqrt(((a - b) ** 2).sum(axis=1))) * _ARCSEC)
 
 
 def _nothing() -> tuple[Integers, Integers, Floats]:

@@ -189,8 +189,8 @@ def match_sources(
         pairs=len(found),
         matched=first.size,
         ambiguous=int((found.neighbours[first] > 1).sum()),
-        moved=(left.shelf.fastest > 0 or right.shelf.fastest > 0)
-        and np.isfinite(left.shelf.epochs + right.shelf.epochs).all(),
+        moved=max(left.shelf.fastest, right.shelf.fastest) > 0
+        and bool(np.isfinite([*left.shelf.epochs, *right.shelf.epochs]).all()),
     )
     return found, summary
 
