@@ -22,7 +22,7 @@ from archives import GRID, content, make_block, write_lamost, write_survey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emberline.archive import IngestSummary, ingest, ingest_blocks, ingestion, open_archive
+from emberline.archive import IngestSummary, filework, ingest, ingest_blocks, ingestion, open_archive
 from emberline.archive.ledger import open_ledger
 from emberline.errors import ArchiveError, EmberlineError
 from emberline.spectra import Metadata, SpectrumBlock
@@ -238,7 +238,7 @@ def test_dead_before_every_single_change_it_resumes(tmp_path: Path, monkeypatch:
     """As a kill, at every rename and removal there is, the cleaning up among them."""
     blocks = [make_block(5), make_block(5, first=3), make_block(5, first=8)]  # two identifiers come twice
     truth = {"identifier": [f"s{i:05d}" for i in range(13)], "label": ["star"] * 13}
-    monkeypatch.setattr(ingestion, "_PART_BYTES", 9 * GRID.n * 5)
+    monkeypatch.setattr(filework, "_PART_BYTES", 9 * GRID.n * 5)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # only a power cut needs it
 
     def run(path: Path) -> None:
@@ -382,7 +382,7 @@ def test_blocks_again_are_already_there_unless_they_differ(tmp_path: Path) -> No
 
 
 def test_blocks_are_committed_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingestion, "_PART_BYTES", 9 * GRID.n * 10)
+    monkeypatch.setattr(filework, "_PART_BYTES", 9 * GRID.n * 10)
 
     def stream() -> Iterator[SpectrumBlock]:
         for index in range(5):

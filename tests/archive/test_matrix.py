@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from archives import GRID, make_block
 
-from emberline.archive import Archive, ingest_blocks, ingestion, matrix, open_archive
+from emberline.archive import Archive, featurework, filework, ingest_blocks, matrix, open_archive
 from emberline.errors import ArchiveError, EmberlineError
 from emberline.features import Recipe, extract
 from emberline.files import exclusive_lock
@@ -20,7 +20,7 @@ RECIPE = Recipe(name="test", window_angstrom=(6330.0, 6400.0), pixels=20, max_ba
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     """Thirty spectra in three parts, and jobs of one part."""
-    monkeypatch.setattr(ingestion, "_PART_BYTES", 9 * GRID.n * 10)
+    monkeypatch.setattr(filework, "_PART_BYTES", 9 * GRID.n * 10)
     monkeypatch.setattr(matrix, "_ROWS_PER_JOB", 10)
     ingest_blocks((make_block(10, first=10 * i) for i in range(3)), tmp_path / "a", survey="test")
     return open_archive(tmp_path / "a")
@@ -71,7 +71,7 @@ def test_built_once_and_opened_by_recipe_hash_or_alone(archive: Archive, monkeyp
     with pytest.raises(ArchiveError, match=r"no recipe.*found none.*emberline features"):
         archive.features()
     first = archive.build_features(RECIPE)
-    monkeypatch.setattr(matrix, "_extract_parts", None)
+    monkeypatch.setattr(matrix, "run_jobs", None)
     assert len(archive.build_features(RECIPE)) == 30
     for key in (None, RECIPE, RECIPE.hash):
         np.testing.assert_array_equal(archive.features(key).values, first.values)
@@ -134,7 +134,7 @@ def test_full_disk_is_said(archive: Archive, monkeypatch: pytest.MonkeyPatch) ->
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(matrix, "_write_all", full)
+        patch.setattr(featurework, "_write_all", full)
         with pytest.raises(EmberlineError, match=r"values\.npy: cannot be written: No space left"):
             archive.build_features(RECIPE)
     assert len(archive.build_features(RECIPE)) == 30

@@ -14,21 +14,21 @@ from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from emberline.archive.filework import FileJob, PartWriter, landed, mark_run, read_away, read_contents, read_files
 from emberline.archive.ledger import Ledger, Reject, Written, open_ledger
-from emberline.archive.parts import SourcedBlock, arrange, write_part
-from emberline.engine.processes import available_cores, ordered_map
 from emberline.confinement import Confinement
-from emberline.errors import ArchiveError, ReadError
+from emberline.engine import Engine, LocalEngine, is_address
+from emberline.engine.processes import ordered_map
+from emberline.errors import ArchiveError
 from emberline.progress import Progress, silent
-from emberline.spectra import Spectrum, SpectrumBlock
+from emberline.spectra import SpectrumBlock
 
 __all__ = ["IngestSummary", "PartWriter", "grow", "ingest", "ingest_blocks"]
 
 _FILES_PER_JOB = (256, 4096)
 _JOBS_WANTED = 16
-_PART_BYTES = 128 << 20
 
 _Job = TypeVar("_Job")
 
@@ -71,67 +71,6 @@ class IngestSummary:
     seconds: float = 0.0
 
 
-@dataclasses.dataclass(frozen=True)
-class _FileJob:
-    """Some files for one worker; `number` orders what comes of them."""
-
-    number: int
-    folder: Path
-    run: str
-    locators: tuple[str, ...]
-    reader: str | None
-    known: Path | None
-    confinement: Confinement | None
-
-
-class PartWriter:
-    """Collects what one job reads, and writes it as parts when enough has come or `finish` is called."""
-
-    def __init__(self, folder: Path, number: int, run: str) -> None:
-        self._stem = folder / f"part-{number:08d}"
-        self._run = run
-        self._spectra: list[tuple[Spectrum, str, str]] = []
-        self._blocks: dict[int, list[SourcedBlock]] = {}
-        self._bytes = 0
-        self.written = Written()
-
-    def add(self, spectrum: Spectrum, file: str, sha256: str) -> None:
-        """Take one spectrum of a file."""
-        self._spectra.append((spectrum, file, sha256))
-        self._count(spectrum.flux.size)
-
-    def add_block(self, block: SpectrumBlock, file: str, sha256: str) -> None:
-        """Take a block as it is."""
-        if len(block):
-            self._blocks.setdefault(block.grid.n, []).append(SourcedBlock.whole(block, file, sha256))
-            self._count(block.flux.size)
-
-    @property
-    def waiting(self) -> bool:
-        """Whether something was taken and not written."""
-        return self._bytes > 0
-
-    def _count(self, pixels: int) -> None:
-        self._bytes += 9 * pixels
-        if self._bytes >= _PART_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what has come."""
-        for blocks in (*arrange(self._spectra), *self._blocks.values()):
-            name = f"{self._stem.name}-{len(self.written.parts):02d}-{self._run}.parquet"
-            write_part(self._stem.parent / name, blocks)
-            identifiers = [meta.identifier for item in blocks for meta in item.block.meta]
-            files = [file for item in blocks for file in item.files]
-            self.written.parts.append((name, identifiers, files, [h for item in blocks for h in item.sha256]))
-        self._spectra, self._blocks, self._bytes = [], {}, 0
-
-    def finish(self) -> Written:
-        """Write the rest, and say what was written."""
-        self.flush()
-        return self.written
-
-
 def ingest(
     paths: Sequence[str | Path] | str | Path,
     into: str | Path,
@@ -139,6 +78,7 @@ def ingest(
     reader: str | None = None,
     workers: int | None = None,
     confinement: Confinement | None = None,
+    engine: Engine | None = None,
     progress: Progress = silent,
 ) -> IngestSummary:
     """Read survey files into an archive, which is made when it is new.
@@ -149,7 +89,8 @@ def ingest(
     Parameters
     ----------
     paths : sequence of path
-        Files, folders (searched recursively), glob patterns, tar and zip files.
+        Files, folders (searched recursively), glob patterns, tar and zip files; with a Spark engine also addresses
+        that its readers know (``hdfs://…``, ``s3a://…``), which must then be all.
     into : path
         The archive's folder.
     reader : str, optional
@@ -159,6 +100,8 @@ def ingest(
     confinement : Confinement, optional
         Where `paths` may lead; relative ones are taken from its root. A link that leads out is rejected, and the rest
         goes on.
+    engine : Engine, optional
+        Where files are read; processes of this machine by default. The result does not depend on it.
     progress : Progress
 
     Returns
@@ -175,10 +118,9 @@ def ingest(
     if reader is not None and reader not in readers.readers():
         raise ArchiveError(f"there is no reader {reader!r}", expected=f"one of {', '.join(readers.readers())}")
     given = [paths] if isinstance(paths, str | Path) else list(paths)
-    locators = tuple(readers.find_sources(given, confinement))
-    if os.path.exists(os.path.join(into, "archive.toml")):  # the archive may lie among the files: its own are none
-        own, base = os.path.abspath(into) + os.sep, os.getcwd() if confinement is None else confinement.root
-        locators = tuple(name for name in locators if not os.path.abspath(os.path.join(base, name)).startswith(own))
+    engine = LocalEngine(workers) if engine is None else engine
+    away = _are_addresses(given)
+    locators = _addressed(given, engine) if away else _located(given, into, confinement)
     if not locators:
         raise ArchiveError(
             "there are no files to ingest",
@@ -187,63 +129,50 @@ def ingest(
         )
     size = min(max(math.ceil(len(locators) / _JOBS_WANTED), _FILES_PER_JOB[0]), _FILES_PER_JOB[1])
 
-    def jobs(ledger: Ledger) -> Iterator[_FileJob]:
+    def jobs(ledger: Ledger) -> Iterator[FileJob]:
         known, first = ledger.known_file(), ledger.next_number
+        if engine.remote:
+            mark_run(ledger.spectra_folder, ledger.run)
         for index, start in enumerate(range(0, len(locators), size)):
             chunk = locators[start : start + size]
-            yield _FileJob(first + index, ledger.spectra_folder, ledger.run, chunk, reader, known, confinement)
+            yield FileJob(first + index, ledger.spectra_folder, ledger.run, chunk, reader, known, confinement)
 
-    count = math.ceil(len(locators) / size)
-    cores = min(workers or available_cores(), count)
-    return grow(Path(into), jobs, _read_files, total=len(locators), step="ingest", workers=cores, progress=progress)
+    def run(made: Iterable[FileJob]) -> Iterator[Written]:
+        if away:
+            return landed(engine.map_files(read_contents, made, lambda job: job.locators), Path(into))
+        if engine.remote:
+            return landed(engine.map(read_away, made), Path(into))
+        return engine.map(read_files, made, workers=min(engine.cores, math.ceil(len(locators) / size)))
 
-
-def _read_files(job: _FileJob) -> Written:
-    """Read one job's files into parts; runs in a worker."""
-    writer = PartWriter(job.folder, job.number, job.run)
-    known = None if job.known is None else np.load(job.known, mmap_mode="r")
-    seen: set[str] = set()
-    for locator in job.locators:
-        writer.written.inputs += 1
-        _read_file(locator, job, writer, known, seen)
-    return writer.finish()
+    return _grow_by(Path(into), jobs, run, total=len(locators), step="ingest", progress=progress)
 
 
-def _read_file(
-    locator: str, job: _FileJob, writer: PartWriter, known: NDArray[np.bytes_] | None, seen: set[str]
-) -> None:
-    """Hand the spectra of one file to `writer` unless its hash is in `known` or `seen`."""
+def _are_addresses(given: Sequence[str | Path]) -> bool:
+    """Whether the paths are addresses for Spark's readers, which cannot be mixed with paths."""
+    which = [is_address(str(path)) for path in given]
+    if any(which) and not all(which):
+        raise ArchiveError(
+            "paths and addresses cannot be mixed in one call",
+            found=f"{given[which.index(True)]} and {given[which.index(False)]}",
+            action="Write paths as addresses too: file:///folder.",
+        )
+    return any(which)
+
+
+def _addressed(given: Sequence[str | Path], engine: Engine) -> tuple[str, ...]:
+    from emberline.archive.readers.source import is_wanted
+
+    return tuple(engine.find_files([str(path) for path in given], is_wanted))
+
+
+def _located(given: Sequence[str | Path], into: str | Path, confinement: Confinement | None) -> tuple[str, ...]:
     from emberline.archive import readers
 
-    try:
-        source = readers.open_source(locator, job.confinement)
-        digest = source.sha256
-    except (ReadError, OSError) as error:
-        writer.written.rejects.append(_unreadable(locator, error))
-        return
-    if digest in seen or _is_known(known, digest):
-        writer.written.already += 1
-        return
-    for item in readers.read_each(source, job.reader):
-        if isinstance(item, ReadError):
-            writer.written.rejects.append(Reject.of(item, source.name, digest))
-        else:
-            writer.add(item, source.name, digest)
-            seen.add(digest)
-
-
-def _unreadable(locator: str, error: ReadError | OSError) -> Reject:
-    if isinstance(error, ReadError):
-        return Reject.of(error, locator, "")
-    return Reject(locator, "unreadable", f"cannot be read: {error.strerror or error}", type(error).__name__, "a file")
-
-
-def _is_known(known: NDArray[np.bytes_] | None, sha256: str) -> bool:
-    if known is None:
-        return False
-    digest = np.array([bytes.fromhex(sha256)], "S32")
-    place = int(np.searchsorted(known, digest)[0])
-    return place < len(known) and bool(known[place] == digest[0])
+    locators = tuple(readers.find_sources(given, confinement))
+    if os.path.exists(os.path.join(into, "archive.toml")):  # the archive may lie among the files: its own are none
+        own, base = os.path.abspath(into) + os.sep, os.getcwd() if confinement is None else confinement.root
+        locators = tuple(name for name in locators if not os.path.abspath(os.path.join(base, name)).startswith(own))
+    return locators
 
 
 def grow(
@@ -260,12 +189,29 @@ def grow(
 
     `jobs` numbers its parts upwards from the ``ledger.next_number`` that it finds; `work` must be importable by name.
     """
+
+    def run(made: Iterable[_Job]) -> Iterator[Written]:
+        return ordered_map(work, made, workers)
+
+    return _grow_by(folder, jobs, run, total=total, step=step, progress=progress)
+
+
+def _grow_by(
+    folder: Path,
+    jobs: Callable[[Ledger], Iterable[_Job]],
+    run: Callable[[Iterable[_Job]], Iterator[Written]],
+    *,
+    total: int | None,
+    step: str,
+    progress: Progress,
+) -> IngestSummary:
+    """As `grow`; `run` turns jobs into parts, in order."""
     began = time.monotonic()
     found = files = ingested = already = 0
     rejects: list[Reject] = []
     with open_ledger(folder) as ledger:
         progress(step, 0, total)
-        results = ordered_map(work, jobs(ledger), workers)
+        results = run(jobs(ledger))
         try:
             with contextlib.closing(results):  # type: ignore[type-var]
                 for written in results:
@@ -342,11 +288,7 @@ def ingest_blocks(
             last.truth = pa.table({name: np.asarray(column) for name, column in truth.items()})
         yield last
 
-    return grow(Path(into), jobs, _as_it_is, total=None, step="ingest", workers=1, progress=progress)
-
-
-def _as_it_is(written: Written) -> Written:
-    return written
+    return _grow_by(Path(into), jobs, iter, total=None, step="ingest", progress=progress)
 
 
 def _with_survey(block: SpectrumBlock, survey: str) -> SpectrumBlock:

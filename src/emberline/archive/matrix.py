@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +19,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from emberline.archive.catalogue import read_catalogue, rows_at
-from emberline.archive.parts import PartFile
-from emberline.engine.processes import available_cores, ordered_map
+from emberline.archive.featurework import FeatureJob, has_header, run_jobs, write_header
+from emberline.engine import Engine, LocalEngine
 from emberline.errors import ArchiveError, EmberlineError
-from emberline.features import Recipe, extract
+from emberline.features import Recipe
 from emberline.files import atomic_path, exclusive_lock, write_text
 from emberline.progress import Progress, silent
 
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["FeatureMatrix", "build_features", "built_recipes", "open_features"]
 
 _ROWS_PER_JOB = 4096
-_ROWS_PER_BLOCK = 2048
-_WORTH_A_POOL = 10_000  # rows: fewer are done before worker processes have started
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,29 +85,24 @@ class FeatureMatrix:
         return rows
 
 
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    """Consecutive parts for one worker, whose `count` rows start at row `first` of the matrix."""
-
-    parts: tuple[Path, ...]
-    recipe: Recipe
-    values: Path
-    result: Path
-    first: int
-    count: int
-
-
 def build_features(
-    archive: Archive, recipe: Recipe, *, workers: int | None = None, progress: Progress = silent
+    archive: Archive,
+    recipe: Recipe,
+    *,
+    workers: int | None = None,
+    engine: Engine | None = None,
+    parts: str = "",
+    progress: Progress = silent,
 ) -> FeatureMatrix:
     """See `Archive.build_features`."""
+    engine = LocalEngine(workers) if engine is None else engine
     folder = archive.path / "features" / recipe.hash
     places = archive.places.sort_by([("part", "ascending"), ("row", "ascending")])
     if _complete(folder, places):
         return open_features(archive, recipe)
     with exclusive_lock(folder / ".lock", "another process is building these features"):
         if not _complete(folder, places):
-            _build(archive, folder, recipe, places, workers, progress)
+            _build(archive, folder, recipe, places, engine, parts, progress)
     return open_features(archive, recipe)
 
 
@@ -132,7 +124,7 @@ def _continues(index: pa.Table, places: pa.Table) -> bool:
 
 
 def _build(
-    archive: Archive, folder: Path, recipe: Recipe, places: pa.Table, workers: int | None, progress: Progress
+    archive: Archive, folder: Path, recipe: Recipe, places: pa.Table, engine: Engine, parts: str, progress: Progress
 ) -> None:
     pending = folder / "pending"
     pending.mkdir(exist_ok=True)
@@ -143,16 +135,14 @@ def _build(
         index = None
     done = 0 if index is None else len(index)
     values = folder / "values.npy"
-    if index is None and not _has_header(values, recipe.pixels):
-        _write_header(values, 0, recipe.pixels)
+    if index is None and not has_header(values, recipe.pixels):
+        write_header(values, 0, recipe.pixels)
     jobs = _jobs(archive, recipe, places, done, values)
     progress("features", done, len(places))
     todo = [job for job in jobs if not _finished(job, places)]
     finished = len(places) - sum(job.count for job in todo)
-    rows = sum(job.count for job in todo)
-    cores = min(workers or (available_cores() if rows >= _WORTH_A_POOL else 1), max(len(todo), 1))
-    for count in ordered_map(_extract_parts, todo, cores):
-        finished += count
+    for job, count in zip(todo, run_jobs(engine, todo, folder, parts), strict=True):
+        finished += min(count, job.count)
         progress("features", finished, len(places))
     wrong = [job for job in todo if not _finished(job, places)]
     if wrong:
@@ -161,17 +151,17 @@ def _build(
             where=str(wrong[0].parts[0]),
             action="Restore the archive from a copy.",
         )
-    _write_header(values, len(places), recipe.pixels)
+    write_header(values, len(places), recipe.pixels)
     _write_index(folder, index, jobs, places)
     for path in pending.iterdir():
         path.unlink()
 
 
-def _jobs(archive: Archive, recipe: Recipe, places: pa.Table, done: int, values: Path) -> list[_Job]:
+def _jobs(archive: Archive, recipe: Recipe, places: pa.Table, done: int, values: Path) -> list[FeatureJob]:
     """The rows from `done` on, cut at parts into jobs of some thousand rows."""
     rest = places.slice(done)
     counts = rest["part"].value_counts()
-    jobs: list[_Job] = []
+    jobs: list[FeatureJob] = []
     first, count = done, 0
     parts: list[Path] = []
     pairs = sorted(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
@@ -180,47 +170,12 @@ def _jobs(archive: Archive, recipe: Recipe, places: pa.Table, done: int, values:
         count += size
         if count >= _ROWS_PER_JOB or number == len(pairs) - 1:
             result = values.parent / "pending" / f"{first:012d}.npz"
-            jobs.append(_Job(tuple(parts), recipe, values, result, first, count))
+            jobs.append(FeatureJob(tuple(parts), recipe, values, result, first, count))
             first, count, parts = first + count, 0, []
     return jobs
 
 
-def _extract_parts(job: _Job) -> int:
-    """Write the feature vectors of one job's parts into their rows; runs in a worker."""
-    start = _header_length(job.recipe.pixels)
-    identifiers: list[str] = []
-    bad = np.ones(job.count, np.float32)
-    flagged = np.ones(job.count, np.bool_)
-    try:
-        with open(job.values, "r+b", buffering=0) as stream:
-            stream.seek(start + 4 * job.recipe.pixels * job.first)
-            for path in job.parts:
-                for block in PartFile(path).blocks(_ROWS_PER_BLOCK):
-                    features = extract(job.recipe, block, ivar=False)
-                    rows = slice(len(identifiers), len(identifiers) + len(block))
-                    if rows.stop > job.count:
-                        raise ArchiveError("this part has more rows than the catalogue says", where=str(path))
-                    _write_all(stream.fileno(), features.values)
-                    bad[rows], flagged[rows] = features.bad_fraction, features.flagged
-                    identifiers += block.identifiers
-            os.fsync(stream.fileno())
-    except OSError as error:
-        raise EmberlineError(
-            f"cannot be written: {error.strerror or error}", where=str(job.values), action="Free some space."
-        ) from error
-    with atomic_path(job.result) as temporary, open(temporary, "wb") as out:
-        np.savez(out, identifiers=np.array(identifiers, np.str_), bad_fraction=bad, flagged=flagged)
-    return job.count
-
-
-def _write_all(descriptor: int, values: NDArray[np.float32]) -> None:
-    """A write may be short when the disk is nearly full; the next one says why."""
-    rest = memoryview(np.ascontiguousarray(values, "<f4").tobytes())
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
-def _finished(job: _Job, places: pa.Table) -> bool:
+def _finished(job: FeatureJob, places: pa.Table) -> bool:
     """Whether a job's result is there and is of the spectra that it should be of."""
     if not job.result.exists():
         return False
@@ -228,7 +183,7 @@ def _finished(job: _Job, places: pa.Table) -> bool:
         return bool(result["identifiers"].tolist() == places["identifier"].slice(job.first, job.count).to_pylist())
 
 
-def _write_index(folder: Path, old: pa.Table | None, jobs: list[_Job], places: pa.Table) -> None:
+def _write_index(folder: Path, old: pa.Table | None, jobs: list[FeatureJob], places: pa.Table) -> None:
     bad = [] if old is None else [old["bad_fraction"].to_numpy()]
     flagged = [] if old is None else [old["flagged"].to_numpy(zero_copy_only=False)]
     for job in jobs:
@@ -246,36 +201,6 @@ def _write_index(folder: Path, old: pa.Table | None, jobs: list[_Job], places: p
     )
     with atomic_path(folder / "index.parquet") as temporary:
         pq.write_table(table, temporary, compression="ZSTD")
-
-
-def _header(rows: int, pixels: int) -> bytes:
-    import io
-
-    stream = io.BytesIO()
-    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, pixels)}
-    np.lib.format.write_array_header_1_0(stream, header)
-    return stream.getvalue()
-
-
-def _header_length(pixels: int) -> int:
-    """The same for any number of rows: NumPy leaves room for the first axis to grow."""
-    return len(_header(0, pixels))
-
-
-def _has_header(path: Path, pixels: int) -> bool:
-    try:
-        with open(path, "rb") as stream:
-            found = stream.read(_header_length(pixels))
-    except FileNotFoundError:
-        return False
-    return len(found) == _header_length(pixels) and found.startswith(b"\x93NUMPY")
-
-
-def _write_header(path: Path, rows: int, pixels: int) -> None:
-    """Set the number of rows in place; a new file is made when there is none."""
-    with open(path, "r+b" if path.exists() else "w+b", buffering=0) as stream:
-        stream.write(_header(rows, pixels))
-        os.fsync(stream.fileno())
 
 
 def open_features(archive: Archive, recipe: Recipe | str | None) -> FeatureMatrix:

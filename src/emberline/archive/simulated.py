@@ -19,8 +19,8 @@ from emberline import config
 from emberline.archive.ingestion import IngestSummary, PartWriter, grow
 from emberline.archive.ledger import Ledger, Written
 from emberline.archive.parts import arrange
-from emberline.engine.processes import available_cores
 from emberline.archive.store import open_archive
+from emberline.engine.processes import available_cores
 from emberline.errors import ArchiveError
 from emberline.files import write_text
 from emberline.progress import Progress, silent

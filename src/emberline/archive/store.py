@@ -22,6 +22,7 @@ from emberline.spectra import Spectrum, SpectrumBlock
 
 if TYPE_CHECKING:
     from emberline.archive.matrix import FeatureMatrix
+    from emberline.engine import Engine
     from emberline.features import Recipe
 
 __all__ = ["Archive", "open_archive"]
@@ -191,7 +192,13 @@ class Archive:
         return built_recipes(self)
 
     def build_features(
-        self, recipe: Recipe, *, workers: int | None = None, progress: Progress = silent
+        self,
+        recipe: Recipe,
+        *,
+        workers: int | None = None,
+        engine: Engine | None = None,
+        parts: str = "",
+        progress: Progress = silent,
     ) -> FeatureMatrix:
         """Compute the feature vectors of all spectra under `recipe`, or those that are missing.
 
@@ -200,6 +207,10 @@ class Archive:
         recipe : Recipe
         workers : int, optional
             Processes; all cores by default. The result does not depend on it.
+        engine : Engine, optional
+            Where they are computed; processes of this machine by default. The result does not depend on it.
+        parts : str, optional
+            For a Spark engine: the address of a folder with a copy of the archive's parts, which its readers read.
         progress : Progress
 
         Returns
@@ -208,7 +219,7 @@ class Archive:
         """
         from emberline.archive.matrix import build_features
 
-        return build_features(self, recipe, workers=workers, progress=progress)
+        return build_features(self, recipe, workers=workers, engine=engine, parts=parts, progress=progress)
 
     def features(self, recipe: Recipe | str | None = None) -> FeatureMatrix:
         """A feature matrix that was built, by its recipe or the recipe's hash; the only one by default.

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["escaped", "exists", "find_files"]
 
 
-def find_files(session: SparkSession, places: Sequence[str], keep: Callable[[str], bool]) -> list[str]:
-    """See `Engine.find_files`.
+def find_files(session: SparkSession, places: Sequence[str], keep: Callable[[str], bool]) -> dict[str, int]:
+    """See `Engine.find_files`: addresses, sorted, with the number of bytes that each file has.
 
     Raises
     ------
@@ -24,7 +24,7 @@ def find_files(session: SparkSession, places: Sequence[str], keep: Callable[[str
     """
     from py4j.protocol import Py4JJavaError
 
-    found: set[str] = set()
+    found: dict[str, int] = {}
     for place in places:
         try:
             found.update(_below(session, place, keep))
@@ -34,7 +34,7 @@ def find_files(session: SparkSession, places: Sequence[str], keep: Callable[[str
                 where=place,
                 action="Check the address and its credentials; S3 needs the package org.apache.hadoop:hadoop-aws.",
             ) from error
-    return sorted(found)
+    return dict(sorted(found.items()))
 
 
 def _reason(error: Any) -> str:
@@ -48,7 +48,7 @@ def exists(session: SparkSession, place: str) -> bool:
     return bool(path.getFileSystem(session.sparkContext._jsc.hadoopConfiguration()).exists(path))
 
 
-def _below(session: SparkSession, place: str, keep: Callable[[str], bool]) -> list[str]:
+def _below(session: SparkSession, place: str, keep: Callable[[str], bool]) -> dict[str, int]:
     jvm: Any = session.sparkContext._jvm
     path = jvm.org.apache.hadoop.fs.Path(place)
     system = path.getFileSystem(session.sparkContext._jsc.hadoopConfiguration())
@@ -56,16 +56,16 @@ def _below(session: SparkSession, place: str, keep: Callable[[str], bool]) -> li
     matches = [system.getFileStatus(path)] if exact else list(system.globStatus(path) or [])
     if not matches:
         raise EngineError("there is no such file or folder", where=place, action="Check the spelling.")
-    found: list[str] = []
+    found: dict[str, int] = {}
     for status in matches:
         if status.isFile():
-            found.append(status.getPath().toString())
+            found[status.getPath().toString()] = int(status.getLen())
             continue
         files = system.listFiles(status.getPath(), True)
         while files.hasNext():
-            inner = files.next().getPath()
-            if keep(inner.getName()):
-                found.append(inner.toString())
+            inner = files.next()
+            if keep(inner.getPath().getName()):
+                found[inner.getPath().toString()] = int(inner.getLen())
     return found
 
 

@@ -8,9 +8,10 @@ the task again on another worker.
 from __future__ import annotations
 
 import dataclasses
+import heapq
 import pickle
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,9 +109,9 @@ def jobs_of(function: Callable[[Any], Any]) -> Callable[[Iterator[pa.RecordBatch
 
 
 def with_contents(
-    function: Callable[[Any, Iterator[tuple[str, bytes]]], Any], job: Any
+    function: Callable[[Any, Iterator[tuple[str, bytes]]], Any], job: Any, empty: Sequence[str]
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """`function` on one job and the files that come in rows of (path, content)."""
+    """`function` on one job and the files that come in rows of (path, content); Spark leaves the `empty` ones out."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         def contents() -> Iterator[tuple[str, bytes]]:
@@ -118,7 +119,8 @@ def with_contents(
                 for path, content in zip(batch.column(0), batch.column(1), strict=True):
                     yield path.as_py(), content.as_py()
 
-        yield _answer(0, lambda: function(job, contents()))
+        whole = heapq.merge(contents(), ((path, b"") for path in empty), key=lambda item: item[0])
+        yield _answer(0, lambda: function(job, whole))
 
     return run
 

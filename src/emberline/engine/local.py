@@ -44,12 +44,12 @@ class LocalEngine(Engine):
     name = "local"
 
     def __init__(self, workers: int | None = None) -> None:
-        self._workers = workers
+        self.workers = workers
 
     @property
     def cores(self) -> int:
         """The cores that this process may use, or fewer when fewer workers were asked for."""
-        return self._workers or available_cores()
+        return self.workers or available_cores()
 
     @property
     def remote(self) -> bool:

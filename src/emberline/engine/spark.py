@@ -67,6 +67,7 @@ class SparkEngine(Engine):
         session: SparkSession | None = None,
     ) -> None:
         self.session, self._owned = (session, False) if session is not None else start_session(master, settings or {})
+        self._empty: set[str] = set()  # files without a byte, which Spark's reader would leave out
         ship_code(self.session)
 
     @property
@@ -104,7 +105,8 @@ class SparkEngine(Engine):
 
         def tasks() -> Iterator[Callable[[], list[pa.RecordBatch]]]:
             for job in jobs:
-                run, files = _tasks.with_contents(function, job), list(places(job))
+                files = list(places(job))
+                run = _tasks.with_contents(function, job, sorted(self._empty.intersection(files)))
                 yield lambda run=run, files=files: self._collect(self._contents(files), run, None)  # type: ignore[misc]
 
         for rows in self._in_order(tasks(), self.cores + _WAVES):
@@ -131,7 +133,9 @@ class SparkEngine(Engine):
 
     def find_files(self, places: Sequence[str], keep: Callable[[str], bool]) -> list[str]:
         """See `Engine.find_files`; by Hadoop's file systems."""
-        return find_files(self.session, places, keep)
+        found = find_files(self.session, places, keep)
+        self._empty |= {place for place, size in found.items() if not size}
+        return list(found)
 
     def share(self, data: bytes) -> Shared:
         """See `Engine.share`; a broadcast."""

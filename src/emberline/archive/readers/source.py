@@ -24,7 +24,7 @@ from emberline.archive.readers.patterns import matching, searchable
 from emberline.confinement import Confinement, OutsideError
 from emberline.errors import EmberlineError, ReadError
 
-__all__ = ["MAX_INFLATED", "Source", "find_sources", "open_source"]
+__all__ = ["MAX_INFLATED", "Source", "find_sources", "is_wanted", "members_of", "open_source"]
 
 MAX_INFLATED = 2 * 1024**3
 """Bytes that one file may have after decompression; more is taken for a decompression bomb."""
@@ -220,9 +220,31 @@ def _walk(folder: str, place: str, confinement: Confinement | None) -> Iterator[
     for root, folders, files in os.walk(place):
         folders[:] = searchable(root, folders, confinement)
         for name in sorted(files):
-            if not name.startswith(".") and (_looks_like_spectrum(name) or _is_archive(name)):
+            if is_wanted(name):
                 found = os.path.join(folder + root[len(place) :], name)
                 yield found if confinement is None else found.removeprefix("./")
+
+
+def is_wanted(name: str) -> bool:
+    """Whether a file of this name is taken from a folder: a spectrum by its suffix, or an archive of them."""
+    return not name.startswith(".") and (_looks_like_spectrum(name) or _is_archive(name))
+
+
+def members_of(name: str, raw: bytes) -> Iterator[Source | ReadError]:
+    """The sources in one file that was read elsewhere: itself, or the members of the tar or zip archive that it is."""
+    if not _is_archive(name):
+        yield Source(name, raw)
+        return
+    with tempfile.TemporaryDirectory(prefix="emberline-") as folder:
+        place = os.path.join(folder, PurePosixPath(name).name)
+        with open(place, "wb") as stream:
+            stream.write(raw)
+        try:
+            for locator in _members(place, None):
+                found = open_source(locator)
+                yield Source(name + found.name.removeprefix(place), found.raw)
+        except ReadError as error:
+            yield error
 
 
 def _looks_like_spectrum(name: str) -> bool:
