@@ -24,10 +24,22 @@ from emberline.errors import EmberlineError, MissingExtraError
 from emberline.jobs import JobStore, Supervisor, Workspace
 from emberline.vo.server.tap_limits import LIMITS
 from emberline.vo.server.uws import uws_routes
-from emberline.web import accounts_api, context_api, failures, jobs_api, label_pages, labels_api, pages, signin
+from emberline.web import (
+    accounts_api,
+    context_api,
+    failures,
+    harvest_api,
+    harvest_pages,
+    jobs_api,
+    label_pages,
+    labels_api,
+    pages,
+    signin,
+)
 from emberline.web.accounts import Accounts
 from emberline.web.events import Hub
 from emberline.web.gate import PUBLIC, Gate
+from emberline.web.harvest_searches import Searches
 from emberline.web.label_warm import warm
 from emberline.web.permissions import ForbiddenError
 from emberline.web.security import BodyLimit, HostCheck, RequestLog, SecurityHeaders
@@ -106,6 +118,7 @@ def create_app(
         ],
     )
     application.state.site = site
+    application.state.searches = Searches(workspace.folder)
     failures.install(application)
     _add_routes(application)
     return application
@@ -117,12 +130,14 @@ def _add_routes(application: FastAPI) -> None:
     application.include_router(accounts_api.router)
     application.include_router(context_api.router)
     application.include_router(labels_api.router)
+    application.include_router(harvest_api.router)
     hub = application.state.site.hub
     uws = uws_routes(desk_of, prefix="/uws", statuses={ForbiddenError: 403}, stopping=lambda: hub.closed)
     application.router.routes.extend(uws)
     application.router.routes.extend(signin.routes)
     application.router.routes.extend(pages.routes)
     application.router.routes.extend(label_pages.routes)
+    application.router.routes.extend(harvest_pages.routes)
     application.mount("/static", StaticFiles(directory=_STATIC), name="static")
     application.add_route("/favicon.ico", _icon, methods=["GET"], include_in_schema=False)
 
@@ -178,6 +193,7 @@ def _lifespan(supervise: bool) -> Callable[[FastAPI], AbstractAsyncContextManage
             stop.set()
             site.hub.close()
             site.campaigns.close()
+            application.state.searches.close()
             if thread is not None:
                 await anyio.to_thread.run_sync(thread.join, 20)
 

@@ -22,6 +22,7 @@ from emberline.errors import EmberlineError, MissingExtraError, NewerVersionErro
 from emberline.jobs import JobNotFoundError, ParameterError, PhaseError
 from emberline.web.accounts import AccountError, AccountNotFoundError
 from emberline.web.campaigns import CampaignNotFoundError
+from emberline.web.harvest_searches import SearchNotFoundError
 from emberline.web.identification import SlowDownError
 from emberline.web.permissions import ForbiddenError
 from emberline.web.rendering import render
@@ -36,6 +37,7 @@ _STATUS: tuple[tuple[type[EmberlineError], int], ...] = (
     (AccountNotFoundError, 404),
     (TokenNotFoundError, 404),
     (CampaignNotFoundError, 404),
+    (SearchNotFoundError, 404),
     (PhaseError, 409),
     (SlowDownError, 429),
     (OutsideError, 400),

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from emberline import __version__
-from emberline.web.permissions import Action, may
+from emberline.web.permissions import Action, may, may_submit
 from emberline.web.visitors import site_of, visitor_of
 
 __all__ = ["environment", "render"]
@@ -32,7 +32,7 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
     """A page from ``templates/<template>``.
 
     Every template is given ``user``, ``role``, ``csrf_token`` (empty for nobody), ``workspace_title``, ``version``,
-    ``with_accounts``, ``may_submit``, ``active`` (empty unless given), ``status``, and ``request``.
+    ``with_accounts``, ``may_submit``, ``may_harvest``, ``active`` (empty unless given), ``status``, and ``request``.
     """
     shown = base_context(request) | {"status": status} | context
     return HTMLResponse(environment().get_template(template).render(shown), status)
@@ -47,6 +47,7 @@ def base_context(request: Request) -> dict[str, Any]:
         "role": str(visitor.role) if visitor else "",
         "csrf_token": visitor.csrf_token if visitor else "",
         "may_submit": visitor is not None and may(visitor.role, Action.CHANGE_JOBS),
+        "may_harvest": visitor is not None and may_submit(visitor.role, "harvest"),
         "with_accounts": not site.key,
         "workspace_title": site.title,
         "version": __version__,

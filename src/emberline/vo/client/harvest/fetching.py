@@ -10,11 +10,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emberline.errors import EmberlineError
 from emberline.files import sha256_of
 from emberline.progress import Progress, silent
 from emberline.provenance import now
-from emberline.vo.client.errors import OfflineError, ServiceDownError
+from emberline.vo.client.errors import OfflineError, ServiceDownError, ServiceError
 from emberline.vo.client.harvest.history import File, HarvestError, History
 from emberline.vo.client.harvest.options import order
 
@@ -152,7 +151,7 @@ def _download(session: Session, history: History, folder: Path, file: File, stop
             found = session.download(told.url, path)
     except (OfflineError, ServiceDownError) as error:
         return Fetched(file, str(error), down=True)
-    except (EmberlineError, OSError) as error:
+    except (ServiceError, HarvestError) as error:  # any other error is this machine's, and ends the run
         return Fetched(file, str(error))
     if not found.bytes:
         path.unlink(missing_ok=True)

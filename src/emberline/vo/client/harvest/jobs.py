@@ -71,9 +71,9 @@ class HarvestParameters:
 
 def run_harvest(parameters: HarvestParameters, context: JobContext) -> dict[str, Any]:
     """Select, fetch and ingest; after an interruption it goes on with what waits, and asks no service again."""
+    from emberline.vo.client import open_session
     from emberline.vo.client.harvest.constraints import parse_options
     from emberline.vo.client.harvest.running import harvest
-    from emberline.vo.client import open_session
 
     again = bool((context.checkpoint or {}).get("selected"))
 
