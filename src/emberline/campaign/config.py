@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
+from emberline.campaign.crossmatch.config import CrossmatchConfig
 from emberline.campaign.panels.config import ContextConfig
 from emberline.config import from_toml
 from emberline.learn import TrainConfig
@@ -253,6 +254,7 @@ class CampaignConfig:
     oracle: OracleConfig = dataclasses.field(default_factory=OracleConfig)
     annotation: AnnotationConfig = dataclasses.field(default_factory=AnnotationConfig)
     context: ContextConfig = dataclasses.field(default_factory=ContextConfig)
+    crossmatch: CrossmatchConfig = dataclasses.field(default_factory=CrossmatchConfig)
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
@@ -266,6 +268,9 @@ class CampaignConfig:
             strange = [name for name in named if name not in self.answers]
             if strange:
                 raise ValueError(f"annotation.{key} names {strange[0]!r}: choose from {list(self.answers)}")
+        strange = [name for name in self.crossmatch.types if name not in self.targets]
+        if strange:
+            raise ValueError(f"crossmatch.types names {strange[0]!r}: choose from the targets {list(self.targets)}")
         reserved = [name for name in self.classes if name == "not sure" or not name.strip()]
         for table in (self.oracle, *self.start):
             strange = [answer for answer in table.classes.values() if answer not in self.answers]
