@@ -1,4 +1,4 @@
-"""Commands on campaigns: new, run, round, predict, status, candidates, report."""
+"""Commands on campaigns: new, run, round, predict, status, context, candidates, report."""
 
 from __future__ import annotations
 
@@ -61,15 +61,19 @@ def run_round(folder: Path, batch: int | None, finish: bool, as_json: bool) -> N
     """Run one round as far as it goes without answers.
 
     Closes the open round when all its questions are answered; then trains, predicts the pool, and chooses what to ask
-    next. The questions then wait for an oracle.
+    next. The questions then wait for an oracle. Meanwhile another process asks what is known of the spectra, as
+    `emberline campaign context` does.
 
     A round that was interrupted is resumed.
     """
     from emberline.campaign.jobs import ROUND, RoundParameters
+    from emberline.campaign.panels.jobs import start_in_background
     from emberline.jobs import run_foreground
 
     with progress_display() as progress:
         outcome = run_foreground(ROUND, RoundParameters(folder, batch, finish), progress=progress)
+    if outcome["open_questions"]:
+        start_in_background(folder)
     show(outcome, as_json=as_json, text=_round_text)
 
 
@@ -81,6 +85,43 @@ def _round_text(outcome: dict[str, Any]) -> str:
     lines.append(f"Round {number}: {trained}; {asked} were asked.")
     if outcome["open_questions"]:
         lines.append(f"{outcome['open_questions']:,} questions wait for an answer.")
+    return "\n".join(lines)
+
+
+@campaign.command("context", epilog="Example: emberline campaign context be-stars --retry")
+@_campaign_argument
+@click.option("--retry", is_flag=True, help="Ask again what failed; without it only what was never asked.")
+@click.option("--again", is_flag=True, help="Ask everything again, also what is known.")
+@click.option("--panel", "panels", multiple=True, help="Only this panel; may be given several times.")
+@click.option("--status", "only_status", is_flag=True, help="Ask nothing: say what is known by now.")
+@json_option
+def run_context(
+    folder: Path, retry: bool, again: bool, panels: tuple[str, ...], only_status: bool, as_json: bool
+) -> None:
+    """Ask what is known of the newest round's spectra.
+
+    Identity, photometry, catalogues, other spectra, images and warnings are fetched and kept for the labelling page. A
+    service that fails is named, and the others go on. This begins by itself when a round is made.
+    """
+    from emberline.campaign import Campaign
+    from emberline.campaign.panels import context_status
+    from emberline.campaign.panels.jobs import CONTEXT, ContextParameters
+    from emberline.jobs import run_foreground
+
+    if not only_status:
+        parameters = ContextParameters(folder, panels=panels, again=again, retry=retry or again)
+        with progress_display() as progress:
+            run_foreground(CONTEXT, parameters, progress=progress)
+    show(context_status(Campaign(folder)), as_json=as_json, text=_context_text)
+
+
+def _context_text(status: dict[str, Any]) -> str:
+    lines = [f"{status['campaign']}: {status['spectra']:,} spectra in the newest round."]
+    for panel in status["panels"]:
+        counts = ", ".join(f"{count:,} {state}" for state, count in panel["states"].items())
+        lines.append(f"{panel['title']:<26} {counts}")
+        if panel["message"]:
+            lines.append(f"{'':<26} {panel['service']}: {panel['message']}")
     return "\n".join(lines)
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 from urllib.parse import quote
 
+import anyio
+import anyio.to_thread
 import numpy as np
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +25,8 @@ from emberline.campaign.panels.registry import chosen
 from emberline.errors import CampaignError, EmberlineError
 from emberline.jobs import Job, Phase
 from emberline.provenance import plain
+from emberline.web.events import HEARTBEAT, Hub, stream
+from emberline.web.jobs_api import still_allowed
 from emberline.web.permissions import Action
 from emberline.web.visitors import Site, Visitor, desk_of, required, site_of
 
@@ -27,6 +36,10 @@ router = APIRouter(prefix="/api/campaigns", tags=["context"])
 
 _GOING = (Phase.PENDING, Phase.QUEUED, Phase.EXECUTING, Phase.SUSPENDED, Phase.HELD)
 _ONE_JOB = threading.Lock()
+LOOK = 0.25  # s between two looks at what has been found, for each page that waits for something
+_FEW = 50  # changes that are named one by one
+_PAUSE = 300.0  # s until a round is asked about again of which something is still missing
+_ASKED: dict[str, float] = {}
 _IMAGES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 
 Spectrum = Annotated[str, Query(max_length=500, description="The spectrum, one that was asked about.")]
@@ -81,7 +94,26 @@ def context(request: Request, at: At, spectrum: Spectrum) -> dict[str, Any]:
     """
     at.asked(spectrum)
     with ContextStore.of(at.campaign.path) as store:
-        return context_document(store, at.campaign.config.context.panels, spectrum, at.prefix)
+        document = context_document(store, at.campaign.config.context.panels, spectrum, at.prefix)
+    if any(panel["state"] == "waiting" for panel in document["panels"]):
+        _ask_about_round(request, at)
+    return document
+
+
+def _ask_about_round(request: Request, at: Beside) -> None:
+    """Nobody has asked about this round, as after one that the command line made: let a job do it, once in a while."""
+    folder, now = str(at.campaign.path), time.monotonic()
+    with _ONE_JOB:
+        if now < _ASKED.get(folder, 0.0) + _PAUSE:
+            return
+        _ASKED[folder] = now
+        site = site_of(request)
+        with contextlib.suppress(EmberlineError):
+            going = site.store.jobs(type="context", phases=_GOING, limit=1000)
+            if not any(
+                job.parameters.get("campaign") == at.path and not job.parameters.get("spectra") for job in going
+            ):
+                desk_of(request).create("context", {"campaign": at.path}, run=True)
 
 
 @router.post("/{campaign:path}/context/retry", status_code=202, summary="Ask again")
@@ -110,24 +142,43 @@ def _going(site: Site, at: Beside, parameters: dict[str, Any]) -> Job | None:
     return next((job for job in jobs if all(job.parameters.get(k) == v for k, v in parameters.items())), None)
 
 
-@router.post("/{campaign:path}/context/prefetch", status_code=202, summary="Ask about the whole round")
-def prefetch(request: Request, at: At) -> dict[str, Any]:
-    """Ask what is not known yet of the newest round's spectra, in a job; the one that is at it already when there is.
+@router.get("/{campaign:path}/context/events", summary="What has been found meanwhile", response_class=Response)
+async def context_events(request: Request, at: At) -> Response:
+    """Server-sent events: ``context`` with the spectrum and the panel, or with neither when much has come at a time."""
+    return stream(_news(site_of(request).hub, at.campaign.path, still_allowed(request)))
 
-    The page calls it once when it finds a panel that waits, as after a round that an older version made.
-    """
-    site = site_of(request)
-    with _ONE_JOB:
-        going = next(
-            (
-                job
-                for job in site.store.jobs(type="context", phases=_GOING, limit=1000)
-                if job.parameters.get("campaign") == at.path and not job.parameters.get("spectra")
-            ),
-            None,
-        )
-        job = going or desk_of(request).create("context", {"campaign": at.path}, run=True)
-    return {"job": job.id}
+
+async def _news(hub: Hub, campaign: FilePath, still_allowed: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
+    """One look a quarter of a second at the one file; a heartbeat when nothing comes for long."""
+    seen = await anyio.to_thread.run_sync(_version, campaign)
+    yield "retry: 2000\n\n"
+    checked = time.monotonic()
+    while not hub.closed:
+        await anyio.sleep(LOOK)
+        found, changes = await anyio.to_thread.run_sync(_changes, campaign, seen)
+        if found != seen:
+            seen = found
+            told = [{"spectrum": name, "panel": panel} for name, panel in changes] if len(changes) <= _FEW else [{}]
+            yield "".join(f"event: context\ndata: {json.dumps(each)}\n\n" for each in told)
+        if time.monotonic() - checked >= HEARTBEAT:
+            checked = time.monotonic()
+            if not await still_allowed():
+                return
+            yield ": heartbeat\n\n"
+
+
+def _version(campaign: FilePath) -> int:
+    with ContextStore.of(campaign) as store:
+        return store.version()
+
+
+def _changes(campaign: FilePath, since: int) -> tuple[int, list[tuple[str, str]]]:
+    try:
+        with ContextStore.of(campaign) as store:
+            version = store.version()
+            return version, store.changed(since, _FEW + 1) if version != since else []
+    except EmberlineError:
+        return since, []  # it is being made anew, or the disk is full: the next look will tell
 
 
 @router.get("/{campaign:path}/context/overlay", summary="Another spectrum, for the plot")

@@ -17,7 +17,7 @@ from emberline.web.permissions import Action, may, may_submit
 from emberline.web.results import result_response
 from emberline.web.visitors import desk_of, site_of, visitor_of
 
-__all__ = ["LONGEST_WAIT", "router"]
+__all__ = ["LONGEST_WAIT", "router", "still_allowed"]
 
 LONGEST_WAIT = 600.0
 router = APIRouter(prefix="/api", tags=["jobs"])
@@ -199,7 +199,7 @@ async def follow_job(request: Request, desk: Desk, id: Id) -> Response:
     The first two give the present state. A comment comes at least every 15 seconds.
     """
     await anyio.to_thread.run_sync(desk.job, id)
-    return stream(job_events(site_of(request).hub, desk, id, _still_allowed(request)))
+    return stream(job_events(site_of(request).hub, desk, id, still_allowed(request)))
 
 
 @router.get("/events", summary="Follow all jobs (server-sent events)")
@@ -213,10 +213,10 @@ async def follow_all(
     The first event gives the newest 1000 jobs (`whole`), or with `since` those of them that changed later.
     """
     owner = None if desk.all else desk.user
-    return stream(all_events(site_of(request).hub, desk, owner, _still_allowed(request), since))
+    return stream(all_events(site_of(request).hub, desk, owner, still_allowed(request), since))
 
 
-def _still_allowed(request: Request) -> Any:
+def still_allowed(request: Request) -> Any:
     """Whether the one who listens could begin to listen now: sessions end, roles change, tokens are taken back."""
     visitor, identifier = visitor_of(request), request.scope["emberline.identifier"]
 

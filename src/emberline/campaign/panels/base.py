@@ -6,9 +6,10 @@ import dataclasses
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +30,12 @@ __all__ = [
     "Panel",
     "Picture",
     "Place",
+    "Shared",
     "State",
     "Tools",
 ]
 
+T = TypeVar("T")
 State = Literal["found", "nothing", "failed", "offline", "waiting"]
 """``waiting`` is what nobody has asked for yet; ``offline`` was not asked because the configuration says so."""
 
@@ -209,6 +212,32 @@ class Finding:
         }
 
 
+class Shared:
+    """Answers that several panels use: the first that needs one asks, the others wait for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answers: dict[Hashable, Future[Any]] = {}
+
+    def once(self, key: Hashable, ask: Callable[[], T], timeout: float | None = None) -> T:
+        """What `ask` returns, which is called once for each `key`; its error is everybody's.
+
+        Raises
+        ------
+        TimeoutError
+            Another panel has not had the answer within `timeout` seconds.
+        """
+        with self._lock:
+            mine = key not in self._answers
+            answer: Future[T] = self._answers.setdefault(key, Future())
+        if mine:
+            try:
+                answer.set_result(ask())
+            except BaseException as error:
+                answer.set_exception(error)
+        return answer.result(timeout if timeout is None or timeout < threading.TIMEOUT_MAX else None)
+
+
 @dataclasses.dataclass(eq=False)
 class Tools:
     """What a panel may use.
@@ -224,9 +253,12 @@ class Tools:
     deadline : float
         By the monotonic clock: what comes later is not waited for.
     keep : function
-        Hands a finding on before all are there: a panel that asks place by place should use it.
+        Hands a finding on before all are there: a panel that asks place by place should use it. One in the state
+        ``waiting`` is shown, and what more is found, or how it ends, takes its place.
     cancelled : threading.Event
         Set when the time is over or the work is stopped.
+    shared : Shared
+        What several panels need of one service is asked once.
     """
 
     session: Session | None
@@ -235,6 +267,7 @@ class Tools:
     deadline: float = float("inf")
     keep: Callable[[str, Finding], None] = lambda identifier, finding: None
     cancelled: threading.Event = dataclasses.field(default_factory=threading.Event)
+    shared: Shared = dataclasses.field(default_factory=lambda: Shared())
 
     @property
     def left(self) -> float:
@@ -251,9 +284,15 @@ class Tools:
 
         Raises
         ------
+        OfflineError
+            The campaign's configuration says that nobody is asked.
         MissingExtraError
             What it needs is not installed.
         """
+        if self.session is None and not self.config.enabled:
+            from emberline.vo.client.errors import OfflineError
+
+            raise OfflineError("is not asked: context.enabled is false in campaign.toml")
         if self.session is None:
             from emberline.errors import MissingExtraError
 
@@ -270,12 +309,15 @@ class Panel(ABC):
         Short and lower case; the configuration and the addresses use it.
     title : str
         The panel's heading.
+    service : str
+        Whom it asks, by the name under which astronomers know them; shown with the address when it fails.
     local : bool
         It needs no position and no network, so it is asked even of spectra without a position.
     """
 
     name: ClassVar[str] = ""
     title: ClassVar[str] = ""
+    service: ClassVar[str] = ""
     local: ClassVar[bool] = False
 
     @abstractmethod

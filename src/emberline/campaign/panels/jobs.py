@@ -33,6 +33,7 @@ class ContextParameters:
         "Only about these spectra; about all that the newest round asks by default.", default=()
     )
     panels: tuple[str, ...] = parameter("Only these panels; all of the campaign by default.", default=())
+    retry: bool = parameter("Ask again what failed; otherwise only what was never asked.", default=True)
     again: bool = parameter("Ask again what is known already.", default=False)
 
 
@@ -51,6 +52,7 @@ def run_context(parameters: ContextParameters, context: JobContext) -> dict[str,
             campaign,
             parameters.spectra or None,
             panels=parameters.panels,
+            retry=parameters.retry,
             again=parameters.again and context.attempt == 1,
             workspace=None if context.confinement is None else context.confinement.root,
             progress=context.progress,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import logging
 import threading
 import time
@@ -13,6 +15,7 @@ from emberline.campaign.panels.base import Finding, Panel, Place, Tools
 from emberline.campaign.panels.places import archives_of, identifiers_of, places_of
 from emberline.campaign.panels.registry import chosen
 from emberline.campaign.panels.store import ContextStore
+from emberline.campaign.panels.trouble import failure
 from emberline.errors import EmberlineError, MissingExtraError
 from emberline.progress import Progress, silent
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
     from emberline.vo.client.session import Session
 
-__all__ = ["failure", "missing_panels", "prefetch"]
+__all__ = ["prefetch"]
 
 _LOG = logging.getLogger("emberline.campaign.panels")
 _DONE = ("found", "nothing")
@@ -31,6 +34,7 @@ def prefetch(
     identifiers: Iterable[str] | None = None,
     *,
     panels: Sequence[str] = (),
+    retry: bool = True,
     again: bool = False,
     workspace: Path | None = None,
     session: Session | None = None,
@@ -38,7 +42,7 @@ def prefetch(
 ) -> dict[str, Any]:
     """Ask the panels of a campaign's configuration about spectra that were asked about.
 
-    What has been found before is not asked again; what failed is. A panel that fails, or takes longer than its time
+    What has been found before is not asked again; what failed is, unless `retry` is false. A panel that fails, or takes longer than its time
     limit, is named with the reason in its findings; the others go on.
 
     Parameters
@@ -48,8 +52,8 @@ def prefetch(
         Those of the newest round by default.
     panels : sequence of str
         Only these.
-    again : bool
-        Ask again what is known already, and services that were down as well.
+    retry, again : bool
+        Ask again what failed; and also what is known already.
     workspace : Path, optional
         Where ``vo.toml`` may lie.
     session : Session, optional
@@ -71,29 +75,20 @@ def prefetch(
     active = {name: active[name] for name in (panels or active) if name in active} if panels else active
     with ContextStore.of(campaign.path) as store:
         known = {} if again else store.states()
-        wanted = {name: [spectrum for spectrum in names if known.get((spectrum, name)) not in _DONE] for name in active}
+        done = _DONE if retry else (*_DONE, "failed", "offline")
+        wanted = {name: [spectrum for spectrum in names if known.get((spectrum, name)) not in done] for name in active}
         needed = list(dict.fromkeys(spectrum for some in wanted.values() for spectrum in some))
         places = {place.identifier: place for place in places_of(campaign, needed)}
         asks = not config.enabled or session is not None
         session = session if asks else _session(workspace, any(p.placed for p in places.values()))
-        if session is not None and again:
-            session.reset()
+        tools = Tools(session, config, archives_of(campaign))
         runs = [
-            _Run(panel, [places[s] for s in wanted[name] if s in places], store, session, campaign)
+            _Run(panel, [places[s] for s in wanted[name] if s in places], store, tools, again)
             for name, panel in active.items()
             if wanted[name]
         ]
         _work(runs, progress)
         return {"spectra": len(names), "asked": sum(map(len, wanted.values())), "panels": _counts(store, names, active)}
-
-
-def missing_panels(campaign: Campaign, identifiers: Iterable[str]) -> bool:
-    """Whether any panel has not been asked about any of these spectra."""
-    with ContextStore.of(campaign.path) as store:
-        known = store.states()
-    return any(
-        (spectrum, name) not in known for spectrum in identifiers for name in chosen(campaign.config.context.panels)
-    )
 
 
 def _session(workspace: Path | None, needed: bool) -> Session | None:
@@ -122,16 +117,13 @@ def _counts(store: ContextStore, names: Sequence[str], active: Iterable[str]) ->
 class _Run(threading.Thread):
     """One panel at work; what it has not found when its time is over counts as failed."""
 
-    def __init__(
-        self, panel: Panel, places: list[Place], store: ContextStore, session: Session | None, campaign: Campaign
-    ) -> None:
+    def __init__(self, panel: Panel, places: list[Place], store: ContextStore, tools: Tools, fresh: bool) -> None:
         super().__init__(name=f"panel-{panel.name}", daemon=True)
-        self.panel, self.places, self._store = panel, places, store
-        config = campaign.config.context
+        self.panel, self.places, self._store, self._fresh = panel, places, store, fresh
         self._lock = threading.Lock()
-        self._left = {place.identifier for place in places}
+        self._left: dict[str, Finding | None] = dict.fromkeys(place.identifier for place in places)
         self._closed = False
-        self.tools = Tools(session, config, archives_of(campaign), keep=self._keep)
+        self.tools = dataclasses.replace(tools, keep=self._keep, cancelled=threading.Event())
 
     def run(self) -> None:
         """Ask; whatever goes wrong becomes the finding of what is left."""
@@ -140,33 +132,59 @@ class _Run(threading.Thread):
         nowhere = Finding("nothing", message="the spectrum has no position")
         self._store_all(dict.fromkeys(unplaced, nowhere))
         try:
-            found = dict(self.panel.ask(able, self.tools)) if able else {}
-            left = {name: found.get(name, Finding("nothing")) for name in self._left}
+            found = self._ask(able) if able else {}
+            self._store_all(found)
+            self._end(Finding("nothing"))
         except Exception as error:
-            if not isinstance(error, EmberlineError):
+            if not isinstance(error, (EmberlineError, TimeoutError)):
                 _LOG.exception("the panel %s failed", self.panel.name)
-            left = dict.fromkeys(self._left, failure(error))
-        self._store_all(left)
+            self._end(failure(error, self.panel.service or self.panel.title))
+
+    def _ask(self, places: list[Place]) -> dict[str, Finding]:
+        session = self.tools.session
+        with session.fresh() if session is not None and self._fresh else contextlib.nullcontext():
+            return dict(self.panel.ask(places, self.tools))
 
     def give_up(self, seconds: float) -> None:
         """The time is over: note so for all that is left, and take nothing more."""
         self.tools.cancelled.set()
-        late = Finding("failed", message=f"no answer within {seconds:g} s", service=self.panel.title)
-        self._store_all(dict.fromkeys(self._left, late), last=True)
+        late = Finding(
+            "failed", message=f"no answer within {seconds:g} s", service=self.panel.service or self.panel.title
+        )
+        self._end(late)
+
+    def _end(self, finding: Finding) -> None:
+        """So it is with all that is left; what was found of it by then is kept."""
+        self._store_all({name: _ended(part, finding) for name, part in self._left.items()})
+        with self._lock:
+            self._closed = True
 
     def _keep(self, identifier: str, finding: Finding) -> None:
         self._store_all({identifier: finding})
 
-    def _store_all(self, findings: Mapping[str, Finding], *, last: bool = False) -> None:
+    def _store_all(self, findings: Mapping[str, Finding]) -> None:
+        """Store findings; those that still wait for more remain among what is left."""
         with self._lock:
-            mine = {} if self._closed else {n: f for n, f in findings.items() if n in self._left}
-            self._closed |= last
-            self._left -= mine.keys()
-            if mine:
-                try:
-                    self._store.keep(self.panel.name, mine)
-                except EmberlineError as error:
-                    _LOG.warning("what the panel %s found could not be kept: %s", self.panel.name, error)
+            if self._closed or not findings:
+                return
+            for name, finding in findings.items():
+                if finding.state == "waiting":
+                    self._left[name] = finding
+                else:
+                    self._left.pop(name, None)
+            try:
+                self._store.keep(self.panel.name, dict(findings))
+            except EmberlineError as error:
+                _LOG.warning("what the panel %s found could not be kept: %s", self.panel.name, error)
+
+
+def _ended(part: Finding | None, end: Finding) -> Finding:
+    """What was found before the end, with how it ended."""
+    if part is None:
+        return end
+    if end.state == "nothing":
+        return dataclasses.replace(part, state="found")
+    return dataclasses.replace(part, state=end.state, message=end.message, service=end.service)
 
 
 def _work(runs: list[_Run], progress: Progress) -> None:
@@ -188,18 +206,3 @@ def _work(runs: list[_Run], progress: Progress) -> None:
             waiting.remove(run)
             done += 1
             progress("context", done, len(runs))
-
-
-def failure(error: BaseException) -> Finding:
-    """What the page shows of an error: offline, or failed with the service's address and what it said."""
-    try:
-        from emberline.vo.client.errors import OfflineError, ServiceError
-    except ModuleNotFoundError:
-        return Finding("failed", message=str(error))
-    if isinstance(error, OfflineError):
-        return Finding("offline", message="the client is offline, and nobody has asked this before", service=error.url)
-    if isinstance(error, ServiceError):
-        said = f" It says: {error.service_said}" if error.service_said else ""
-        return Finding("failed", message=f"{error.message}.{said}", service=error.url)
-    known = isinstance(error, EmberlineError)
-    return Finding("failed", message=str(error) if known else f"the panel itself failed: {error!r}")

@@ -23,7 +23,8 @@ _VERSION = 1
 _TABLES = """
     CREATE TABLE IF NOT EXISTS findings (
         identifier TEXT NOT NULL, panel TEXT NOT NULL, state TEXT NOT NULL, asked TEXT NOT NULL, document TEXT NOT NULL,
-        PRIMARY KEY (identifier, panel)) WITHOUT ROWID;
+        version INTEGER NOT NULL, PRIMARY KEY (identifier, panel)) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS changes ON findings (version);
     CREATE TABLE IF NOT EXISTS images (
         identifier TEXT NOT NULL, panel TEXT NOT NULL, media_type TEXT NOT NULL, data BLOB NOT NULL,
         PRIMARY KEY (identifier, panel));
@@ -112,10 +113,11 @@ class ContextStore:
         """Store what a panel found, in one transaction; it takes the place of what the panel found before."""
         moment = now()
         with self._transaction() as connection:
+            version = 1 + int(connection.execute("SELECT COALESCE(MAX(version), 0) FROM findings").fetchone()[0])
             for identifier, finding in findings.items():
                 document = json.dumps({**finding.to_document(), "asked": moment}, ensure_ascii=False)
-                row = (identifier, panel, finding.state, moment, document)
-                connection.execute("INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?, ?)", row)
+                row = (identifier, panel, finding.state, moment, document, version)
+                connection.execute("INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?, ?, ?)", row)
                 for table in ("images", "overlays"):
                     connection.execute(f"DELETE FROM {table} WHERE identifier = ? AND panel = ?", (identifier, panel))
                 if finding.image is not None:
@@ -149,6 +151,15 @@ class ContextStore:
         """(Identifier, panel) → state, of all that is stored."""
         rows = self._rows("SELECT identifier, panel, state FROM findings")
         return {(str(row["identifier"]), str(row["panel"])): str(row["state"]) for row in rows}
+
+    def version(self) -> int:
+        """A number that grows with every finding that is stored."""
+        return int(self._rows("SELECT COALESCE(MAX(version), 0) AS newest FROM findings")[0]["newest"])
+
+    def changed(self, since: int, limit: int = 1000) -> list[tuple[str, str]]:
+        """Spectrum and panel of what has been stored after the version `since`, at most so many."""
+        statement = "SELECT identifier, panel FROM findings WHERE version > ? ORDER BY version LIMIT ?"
+        return [(str(row["identifier"]), str(row["panel"])) for row in self._rows(statement, (since, limit))]
 
     def messages(self) -> dict[str, tuple[str, str]]:
         """Panel → service and message of its last failure."""
