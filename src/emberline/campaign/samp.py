@@ -33,11 +33,17 @@ _UCDS = {
 }  # fmt: skip
 
 
-def shortlist(campaign: Campaign) -> Table:
+def shortlist(campaign: Campaign, *, hide_open: bool = False) -> Table:
     """The candidates as a table to choose from: the most probable first.
 
     It is the catalogue of candidates without what the control labels say: those it is that tell how good the catalogue
     is, so nothing may be chosen by them. Before the first network it holds the spectra that the open round asks about.
+
+    Parameters
+    ----------
+    hide_open : bool
+        Leave out candidates that wait for an answer: to be in the list is the network's opinion of them, which who
+        labels blindly must not see.
 
     Raises
     ------
@@ -58,6 +64,9 @@ def shortlist(campaign: Campaign) -> Table:
     for name, row in zip(labels, pool.find(labels).tolist(), strict=True):
         if row >= 0:
             listed[row] = labels[name] in config.targets
+    if hide_open:
+        waiting = pool.find([question.identifier for question in campaign.open_questions()])
+        listed[waiting[waiting >= 0]] = False
     rows = np.flatnonzero(listed)
     rows = rows[np.lexsort((pool.identifiers[rows], -chance[rows]))]
     table = _table(campaign, rows)
@@ -98,7 +107,7 @@ def _table(campaign: Campaign, rows: Any) -> Table:
     return table
 
 
-def coverage(campaign: Campaign) -> Any:
+def coverage(campaign: Campaign, *, hide_open: bool = False) -> Any:
     """Where on the sky the candidates of `shortlist` are, as a `mocpy.MOC` of cells of 3.4 arcminutes.
 
     Raises
@@ -116,7 +125,7 @@ def coverage(campaign: Campaign) -> Any:
         from mocpy import MOC
     except ModuleNotFoundError as error:
         raise MissingExtraError("mocpy", "vo") from error
-    table = shortlist(campaign)
+    table = shortlist(campaign, hide_open=hide_open)
     ra, dec = (np.asarray(table[name], np.float64) for name in ("ra", "dec"))
     placed = np.isfinite(ra) & np.isfinite(dec)
     if not placed.any():

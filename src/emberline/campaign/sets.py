@@ -149,12 +149,15 @@ class Matched:
         Of the table.
     missed : int
         Rows for which there is no spectrum.
+    by_row : tuple of str
+        The spectrum of each row; empty where there is none.
     """
 
     identifiers: tuple[str, ...]
     by: str
     rows: int
     missed: int
+    by_row: tuple[str, ...]
 
 
 def match_table(campaign: Campaign, table: Table, *, radius: float = RADIUS) -> Matched:
@@ -191,7 +194,7 @@ def match_table(campaign: Campaign, table: Table, *, radius: float = RADIUS) -> 
             expected="a column of spectrum identifiers, or right ascension and declination in degrees",
         )
     names = tuple(dict.fromkeys(name for name in found if name))
-    return Matched(names, by, len(table), sum(not name for name in found))
+    return Matched(names, by, len(table), sum(not name for name in found), tuple(found))
 
 
 def _by_name(campaign: Campaign, table: Table) -> tuple[list[str], str]:

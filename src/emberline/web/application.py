@@ -34,6 +34,7 @@ from emberline.web import (
     label_pages,
     labels_api,
     pages,
+    samp_api,
     signin,
 )
 from emberline.web.accounts import Accounts
@@ -42,7 +43,9 @@ from emberline.web.gate import PUBLIC, Gate
 from emberline.web.harvest_searches import Searches
 from emberline.web.label_warm import warm
 from emberline.web.permissions import ForbiddenError
+from emberline.web.samp_api import MOST_BYTES, PREFIX
 from emberline.web.security import BodyLimit, HostCheck, RequestLog, SecurityHeaders
+from emberline.web.shared_links import SharedLinks
 from emberline.web.visitors import Site, desk_of, new_key
 
 if TYPE_CHECKING:
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
 __all__ = ["create_app"]
 
 _LOG = logging.getLogger("emberline.web")
-_LARGER = {f"{PUBLIC}/tap/": LIMITS.upload_bytes + 1024 * 1024}
+_LARGER = {f"{PUBLIC}/tap/": LIMITS.upload_bytes + 1024 * 1024, f"{PREFIX}/": MOST_BYTES}
 """Bytes of a request where tables are uploaded."""
 _STATIC = Path(__file__).parent / "static"
 _DESCRIPTION = """\
@@ -118,6 +121,7 @@ def create_app(
         ],
     )
     application.state.site = site
+    application.state.shared_links = SharedLinks()
     application.state.searches = Searches(workspace.folder)
     failures.install(application)
     _add_routes(application)
@@ -130,12 +134,14 @@ def _add_routes(application: FastAPI) -> None:
     application.include_router(accounts_api.router)
     application.include_router(context_api.router)
     application.include_router(labels_api.router)
+    application.include_router(samp_api.router)
     application.include_router(harvest_api.router)
     hub = application.state.site.hub
     uws = uws_routes(desk_of, prefix="/uws", statuses={ForbiddenError: 403}, stopping=lambda: hub.closed)
     application.router.routes.extend(uws)
     application.router.routes.extend(signin.routes)
     application.router.routes.extend(pages.routes)
+    application.router.routes.extend(samp_api.routes)
     application.router.routes.extend(label_pages.routes)
     application.router.routes.extend(harvest_pages.routes)
     application.mount("/static", StaticFiles(directory=_STATIC), name="static")

@@ -17,6 +17,7 @@ from emberline.web.failures import answer, is_for_programs
 from emberline.web.identification import Identifier, SlowDownError
 from emberline.web.rendering import render
 from emberline.web.sessions import LOCAL_USER
+from emberline.web.shared_links import SHARED
 from emberline.web.visitors import Site, Visitor, site_of
 
 __all__ = ["Gate", "is_cross_site", "is_public", "safe_target", "set_cookie"]
@@ -48,12 +49,13 @@ def is_cross_site(headers: Mapping[str, str]) -> bool:
 
 
 def is_public(path: str) -> bool:
-    """Whether everybody may ask, and nobody is asked who they are: the services of what has been published.
+    """Whether everybody may ask, and nobody is asked who they are.
 
+    The services of what has been published, and addresses that carry their permission with them (`shared_links`).
     Nothing under this path knows of accounts, or changes what they own: there is nothing that another site could
     make a browser do in its user's name.
     """
-    return path == PUBLIC or path.startswith(f"{PUBLIC}/")
+    return path == PUBLIC or path.startswith((f"{PUBLIC}/", f"{SHARED}/"))
 
 
 def set_cookie(request: Request, response: Response, name: str, value: str, *, seconds: int | None = None) -> None:

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from emberline.web.permissions import Action
 from emberline.web.rendering import render
+from emberline.web.security import SAMP_POLICY
 from emberline.web.sky_page import aladin_address
 from emberline.web.sky_page import routes as sky_routes
 from emberline.web.visitors import required, site_of
@@ -27,7 +28,7 @@ def show(request: Request) -> Response:
     path = request.path_params["campaign"]
     campaign = site_of(request).campaigns.open(path)
     place = quote(path)
-    return render(
+    page = render(
         request,
         "label.html.j2",
         active="label",
@@ -36,6 +37,8 @@ def show(request: Request) -> Response:
         sky=aladin_address(site_of(request)),
         campaign={"path": path, "name": campaign.config.name},
     )
+    page.headers["content-security-policy"] = SAMP_POLICY
+    return page
 
 
 routes: list[BaseRoute] = [*sky_routes, Route("/label/{campaign:path}", show, methods=["GET"], name="label")]

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from emberline.web.failures import answer
 
 __all__ = [
+    "SAMP_POLICY",
     "BodyLimit",
     "HostCheck",
     "RequestLog",
@@ -33,6 +34,8 @@ PAGE_POLICY = (
     "frame-ancestors 'self'"
 )
 """Scripts and styles from our own files only: what a job or a person has written is never run."""
+SAMP_POLICY = f"{PAGE_POLICY}; connect-src 'self' http://localhost:21012 http://127.0.0.1:21012"
+"""A page that talks to the SAMP hub on the reader's machine, and to no other address beside ours."""
 RESULT_POLICY = (
     "sandbox allow-scripts allow-popups allow-popups-to-escape-sandbox; default-src 'none'; "
     "script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; "
@@ -62,6 +65,7 @@ _DISCARD = 16 * 1024 * 1024
 _PATIENCE = 2.0
 _SLOWEST = 30.0
 """Seconds that may pass between two pieces of a body."""
+_SHARED = re.compile(r"^/shared/[^/]*")
 _SECRET = re.compile(r"((?:^|[?&])(?:token|csrf_token|password)=)[^&]*", re.IGNORECASE)
 
 
@@ -294,5 +298,6 @@ class RequestLog:
 
 def masked(path: str, query: bytes) -> str:
     """An address for the log: secrets are masked, and nothing in it can pretend to be another line."""
+    path = _SHARED.sub("/shared/***", path)
     text = _SECRET.sub(r"\1***", query.decode("latin-1"))
     return (f"{path}?{text}" if text else path).encode("unicode_escape").decode()[:500]
