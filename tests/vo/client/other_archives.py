@@ -412,7 +412,16 @@ def _hashlist(context: Any, node: Any, values: Sequence[Value]) -> Value:
     return Value(sql, "number", Column("ivo_hashlist_has", "int"))
 
 
-_REGTAP_FUNCTIONS: dict[str, Callable[..., Value]] = {"IVO_HASWORD": _hasword, "IVO_HASHLIST_HAS": _hashlist}
+def _moc(context: Any, node: Any, values: Sequence[Value]) -> Value:
+    """MOC(order, geometry): here the geometry itself."""
+    return values[1]
+
+
+_REGTAP_FUNCTIONS: dict[str, Callable[..., Value]] = {
+    "IVO_HASWORD": _hasword,
+    "IVO_HASHLIST_HAS": _hashlist,
+    "MOC": _moc,
+}
 
 
 # --- Emberline's own services ----------------------------------------------------------------------------------------
