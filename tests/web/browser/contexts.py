@@ -137,8 +137,10 @@ def picture(size: int = 160) -> bytes:
     light = rng.exponential(6, (size, size))
     for i in range(14):
         cx, cy = ((size / 2, size / 2), (size * 0.62, size * 0.44))[i] if i < 2 else rng.uniform(0, size, 2)
-        light += (180, 250)[i] * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 22) if i < 2 else (
-            rng.uniform(20, 120) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 6)
+        light += (
+            (180, 250)[i] * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 22)
+            if i < 2
+            else (rng.uniform(20, 120) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 6))
         )
     grey = np.clip(light + 8, 0, 255).astype("u1")
     rgb = np.stack([grey, grey, np.clip(grey * 1.1, 0, 255).astype("u1")], axis=-1)
@@ -211,5 +213,3 @@ class Answers:
         said = "".join(f"event: context\ndata: {event}\n\n" for event in self.events)
         self.events.clear()
         route.fulfill(body=f"retry: 200\n\n{said}", content_type="text/event-stream")
-
-

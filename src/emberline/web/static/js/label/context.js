@@ -8,6 +8,8 @@ import { byId, make } from "./elements.js";
 
 const SHOWN = "emberline.context";
 const KNOWN = "emberline.context.panels"; // names and titles, so that the places are there before the answer is
+const PATIENCE = 300000; // milliseconds for which a panel that is asked again is said to be
+const PAUSE = 500; // milliseconds between two looks at what comes while a whole round is asked about
 const OTHERS = { name: "others", title: "Other spectra of this object" };
 
 function remembered() {
@@ -42,6 +44,7 @@ export class Context {
     this.box = byId("context-panels");
     this.line = byId("warnings");
     this.panels = new Map();
+    this.asking = new Map(); // "spectrum panel" that is asked again → when it was asked before, and until when we wait
     this.identifier = null; // of the spectrum that is seen, once it has been painted
     this.position = null;
     this.sky = new Sky(sky, { left: focus, changed: () => this.render(this.identifier) });
@@ -107,9 +110,22 @@ export class Context {
     return document?.panels.some((panel) => panel.state === "waiting") ?? false;
   }
 
+  /** What is stored of a spectrum; a panel that is being asked again waits, whatever it said before. */
+  known(identifier) {
+    const found = this.store.documents.get(identifier);
+    const panels = found?.panels.map((panel) => {
+      const key = `${identifier} ${panel.name}`;
+      const asked = this.asking.get(key);
+      if (asked?.before === panel.asked && performance.now() < asked.until) return { ...panel, state: "waiting", message: "Asking again …" };
+      this.asking.delete(key);
+      return panel;
+    });
+    return found && { ...found, panels };
+  }
+
   render(identifier) {
     if (!identifier || identifier !== this.identifier) return;
-    const found = this.store.documents.get(identifier);
+    const found = this.known(identifier);
     this.live.want(this.waiting(found));
     if (found) {
       this.trouble(null);
@@ -164,11 +180,12 @@ export class Context {
     const all = found?.panels.flatMap((panel) => panel.warnings ?? []) ?? [];
     const dangers = all.filter((each) => each.severity === "danger");
     const cautions = all.length - dangers.length;
-    const open = !found || this.waiting(found);
+    const judge = found?.panels.find((panel) => panel.name === "confusion");
+    const open = !found || (judge ? judge.state === "waiting" : this.waiting(found));
     this.line.dataset.state = dangers.length ? "danger" : cautions ? "caution" : open ? "waiting" : "clear";
     const first = dangers[0] ?? all[0];
     const more = all.length - 1;
-    const nothing = open ? "Not yet known whether other sources confuse this one" : this.unknown(found) ? "Not known whether other sources confuse this one" : "No warnings";
+    const nothing = open ? "Not yet known whether other sources confuse this one" : this.unknown(judge ? { panels: [judge] } : found) ? "Not known whether other sources confuse this one" : "No warnings";
     const text = first ? [warning(first, "span"), more > 0 ? make("span", { class: "soft" }, `and ${more} more`) : null] : [make("span", { class: "soft" }, nothing)];
     this.line.title = all.map((each) => each.text).join("\n");
     const words = text.filter(Boolean);
@@ -180,22 +197,38 @@ export class Context {
     return found.panels.some((panel) => ["failed", "offline"].includes(panel.state));
   }
 
-  async retry(name) {
+  async retry(place) {
     const { identifier } = this;
-    this.fill({ name, state: "waiting", message: "Asking again …" });
+    const name = place === OTHERS.name ? this.service : place;
+    const key = `${identifier} ${name}`;
+    const before = this.store.documents.get(identifier)?.panels.find((panel) => panel.name === name)?.asked;
+    this.asking.set(key, { before, until: performance.now() + PATIENCE });
+    this.render(identifier);
     try {
-      await this.client.retryContext(identifier, name === OTHERS.name ? this.service : name);
-      if (this.identifier === identifier) this.live.want(true);
-      this.store.renew(identifier);
+      await this.client.retryContext(identifier, name);
     } catch (error) {
-      if (this.identifier === identifier) this.fill({ name, state: "failed", service: "The server", message: error.message });
+      this.asking.delete(key);
+      if (this.identifier === identifier) this.fill({ name: place, state: "failed", service: "The server", message: error.message });
     }
   }
 
-  heard({ spectrum }) {
+  heard({ spectrum, panel }) {
+    if (spectrum && panel) this.asking.delete(`${spectrum} ${panel}`);
     if (spectrum && spectrum !== this.identifier) {
       if (this.store.documents.has(spectrum)) this.store.stale.add(spectrum);
-    } else if (this.identifier) this.store.renew(this.identifier);
+    } else {
+      this.looking ??= setTimeout(() => {
+        this.looking = null;
+        if (this.identifier) this.store.touch(this.identifier);
+      }, this.pause());
+    }
+  }
+
+  /** The first news is looked at once, and what follows now and then. */
+  pause() {
+    const wait = Math.max(0, PAUSE - (performance.now() - (this.looked ?? -PAUSE)));
+    this.looked = performance.now() + wait;
+    return wait;
   }
 
   unreachable({ identifier, error }) {

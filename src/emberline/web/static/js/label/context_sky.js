@@ -80,6 +80,7 @@ export class Sky {
     this.caption.textContent = [image || position ? `${angle(fov)} wide` : "", place].filter(Boolean).join(" · ");
     this.place = position && { ra: position.ra, dec: position.dec, fov: fov / 3600 };
     if (this.place && visible && this.address && !this.frame) this.load();
+    this.element.hidden = !image && !(this.place && this.address); // nothing to see is no black box
     this.box.classList.toggle("aladin", this.active);
     this.send();
   }
@@ -140,7 +141,11 @@ export class Sky {
     this.changed();
   }
 
+  /** Say where to look, once: who has moved the sky since is not called back. */
   send() {
-    if (this.ready && this.place) this.frame.contentWindow.postMessage(this.place, "*"); // a sandbox has no origin
+    const said = JSON.stringify(this.place);
+    if (!this.active || said === this.said) return;
+    this.said = said;
+    this.frame.contentWindow.postMessage(this.place, "*"); // a sandbox has no origin
   }
 }

@@ -39,6 +39,13 @@ export class ContextStore extends EventTarget {
     this.pump();
   }
 
+  /** Something new is known of it: an answer on its way is taken, and then asked for once more. */
+  touch(identifier) {
+    this.stale.add(identifier);
+    this.failed.delete(identifier);
+    this.pump();
+  }
+
   missing(identifier) {
     return (!this.documents.has(identifier) || this.stale.has(identifier)) && !this.failed.has(identifier);
   }

@@ -46,6 +46,7 @@ function retry() {
 
 /** Which of the three faces is seen: the spectrum, the grid, the card. */
 function face(name) {
+  if (byId(name).hidden) window.scrollTo(0, 0); // what was read of another face is no place in this one
   byId("spectrum").hidden = name !== "spectrum";
   if (name !== "grid") grid.close();
   if (name !== "card") card.close();
