@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,11 +37,18 @@ class ConfusionPanel(Panel):
         for archive in dict.fromkeys(place.archive for place in places):
             _add_archive(archive, [place for place in places if place.archive == archive], own)
         placed = [place for place in places if place.placed]
-        around, failed = sources_around(placed, tools)
-        return {
-            place.identifier: _finding(place, own[place.identifier], around.get(place.identifier, ()), failed, tools)
-            for place in places
-        }
+        around: dict[str, list[Source]] = {}
+        failed: dict[str, Finding] = {}
+        if placed:
+            for place in placed:
+                local = _finding(place, own[place.identifier], (), None, tools)
+                tools.keep(place.identifier, dataclasses.replace(local, state="waiting"))
+            around, failed = sources_around(placed, tools)
+        found = {}
+        for place in places:
+            name = place.identifier
+            found[name] = _finding(place, own[name], around.get(name, ()), failed.get(name), tools)
+        return found
 
 
 class _Own:
@@ -113,7 +121,8 @@ def plate_cautions(measured: Nebular, neighbours: Neighbours) -> list[Caution]:
         return []
     lines = " and ".join(sorted(names))
     severity = "danger" if count >= 0.5 * of else "caution"
-    text = f"{count} of the {of} nearest fibres on {neighbours.plate} show {lines} too, at one velocity: the field's, or sky"
+    fibres = f"{count} of the {of} nearest fibres on {neighbours.plate}"
+    text = f"{fibres} show {lines} too, at the same velocity: it is the field's, or sky"
     return [Caution(severity, text)]  # type: ignore[arg-type]
 
 
@@ -183,7 +192,7 @@ def _crowd_cautions(sources: Sequence[Source], radius: float, half: float) -> li
     return found
 
 
-def _finding(place: Place, own: _Own, sources: Sequence[Source], failed: Sequence[Finding], tools: Tools) -> Finding:
+def _finding(place: Place, own: _Own, sources: Sequence[Source], bad: Finding | None, tools: Tools) -> Finding:
     config = tools.config
     facts, cautions = list(own.facts), list(own.cautions)
     if sources:
@@ -195,7 +204,6 @@ def _finding(place: Place, own: _Own, sources: Sequence[Source], failed: Sequenc
         Fact("Fibre", f"{place.fibre.diameter_arcsec:g}", "arcsec", title=f"seeing {place.fibre.seeing_arcsec:g}″")
     )
     cautions.sort(key=lambda caution: caution.severity != "danger")
-    bad = next(iter(failed), None) if place.placed else None
     state = bad.state if bad else "found" if cautions or sources or own.measured else "nothing"
     message, service = (bad.message, bad.service) if bad else ("", "")
     return Finding(state, tuple(facts), warnings=tuple(cautions), message=message, service=service)

@@ -1,21 +1,77 @@
-"""Identity."""
+"""What the object is, as SIMBAD has it: type, names, spectral type, number of references, and how far away that is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
+from urllib.parse import quote
 
-from emberline.campaign.panels.base import Finding, Panel, Place, Tools
+from emberline.campaign.panels.base import Caution, Fact, Finding, Link, Panel, Place, Tools
+from emberline.campaign.panels.sources import SIMBAD, simbad_rows
 
 __all__ = ["IdentityPanel"]
 
+_NAMES = 8
+_SIMBAD = "https://simbad.cds.unistra.fr/simbad/sim-id?Ident="
+
 
 class IdentityPanel(Panel):
-    """Identity."""
+    """The nearest object of SIMBAD within the campaign's radius; others there are named."""
 
     name: ClassVar[str] = "identity"
     title: ClassVar[str] = "Identity"
+    service: ClassVar[str] = SIMBAD
 
     def ask(self, places: Sequence[Place], tools: Tools) -> Mapping[str, Finding]:
         """See `Panel.ask`."""
-        return {}
+        rows = simbad_rows(places, tools)
+        literature = tools.asking().config.services.literature
+        found = {}
+        for place in places:
+            near = [row for row in rows.of[place.identifier] if row["separation"] <= tools.config.radius]
+            if place.identifier in rows.unanswered:
+                found[place.identifier] = rows.finding(self.service)
+            elif near:
+                found[place.identifier] = _identity(near, literature)
+            else:
+                found[place.identifier] = Finding("nothing", message=_nothing(tools), service=self.service)
+        return found
+
+
+def _nothing(tools: Tools) -> str:
+    return f"SIMBAD knows nothing within {tools.config.radius:g}″"
+
+
+def _identity(near: Sequence[Mapping[str, Any]], literature: str) -> Finding:
+    row = near[0]
+    main = " ".join(str(row["main_id"]).split())
+    names = [" ".join(name.split()) for name in str(row.get("ids") or "").split("|") if name.strip()]
+    others = [name for name in dict.fromkeys(names) if name != main]
+    page = _SIMBAD + quote(main)
+    shown = ", ".join(others[:_NAMES]) + (f" and {len(others) - _NAMES} more" if len(others) > _NAMES else "")
+    values = (
+        ("Name", main, "", page, ""),
+        ("Type", row.get("otype"), "", "", "SIMBAD's main object type"),
+        ("Spectral type", row.get("sp_type"), "", "", ""),
+        ("V", _number(row.get("vmag"), 2), "mag", "", ""),
+        ("Separation", f"{row['separation']:.2f}", "arcsec", "", "from the fibre, at the date of the spectrum"),
+        ("References", row.get("nbref"), "", f"{page}&submit=display+references", "articles that SIMBAD lists"),
+        ("Radial velocity", _number(row.get("radial_velocity"), 1), "km/s", "", ""),
+        ("Other names", shown, "", "", ", ".join(others)),
+    )
+    facts = tuple(Fact(a, str(b), c, d, e) for a, b, c, d, e in values if b not in (None, ""))
+    links = [Link("SIMBAD", page)]
+    if "{name}" in literature:
+        links.append(Link("Literature", literature.replace("{name}", quote(main, safe=""))))
+    return Finding("found", facts, tuple(links), _several(near), service=SIMBAD)
+
+
+def _several(near: Sequence[Mapping[str, Any]]) -> tuple[Caution, ...]:
+    if len(near) < 2:
+        return ()
+    named = ", ".join(f"{' '.join(str(row['main_id']).split())} ({row['separation']:.1f}″)" for row in near[:4])
+    return (Caution("caution", f"several objects of SIMBAD at one place: {named}"),)
+
+
+def _number(value: Any, digits: int) -> str:
+    return "" if value is None else f"{float(value):.{digits}f}"

@@ -80,7 +80,7 @@ def follow_round(campaign: Path, context: JobContext) -> Job | None:
 
     The round is made by now: whatever goes wrong here is no fault of it.
     """
-    if context.confinement is None:
+    if context.confinement is None or not (context.confinement.root / "jobs" / "jobs.db").exists():
         return None
     from emberline.campaign.jobs import open_jobs
     from emberline.jobs import Workspace

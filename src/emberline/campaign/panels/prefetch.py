@@ -42,8 +42,8 @@ def prefetch(
 ) -> dict[str, Any]:
     """Ask the panels of a campaign's configuration about spectra that were asked about.
 
-    What has been found before is not asked again; what failed is, unless `retry` is false. A panel that fails, or takes longer than its time
-    limit, is named with the reason in its findings; the others go on.
+    What has been found before is not asked again; what failed is, unless `retry` is false. A panel that fails, or takes
+    longer than its time limit, is named with the reason in its findings; the others go on.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""An image of the sky around the target, cut out of a HiPS survey; the page puts Aladin Lite in its place when it can."""
+"""An image of the sky around the target, cut out of a HiPS survey; the page may put Aladin Lite in its place."""
 
 from __future__ import annotations
 
