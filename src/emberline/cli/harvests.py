@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -85,7 +86,8 @@ def _summary_text(summary: dict[str, Any]) -> str:
         f"in the archive, {summary['failed']:,} files failed, {summary['waiting']:,} wait, "
         f"{summary['skipped']:,} skipped."
     )
-    lines += [f"  {item['error']}" for item in summary["errors"]]
+    reasons = collections.Counter(item["error"] for item in summary["errors"])
+    lines += [f"  {reason}" + (f" ({count:,} files)" if count > 1 else "") for reason, count in reasons.most_common()]
     lines += [f"  down: {text}" for text in summary["down"]]
     archive = summary["archive"]
     if summary["failed"]:

@@ -23,6 +23,7 @@ router = APIRouter(prefix="/api/harvest", tags=["harvest"])
 _LONGEST_WAIT = 25.0
 _JOB = "harvest"
 Text = Annotated[str, Field(max_length=500)]
+Run = Annotated[list[int], Field(min_length=2, max_length=2)]
 
 
 class _Strict(BaseModel):
@@ -57,7 +58,7 @@ class Fetch(_Strict):
     """Which records are to be fetched, how, and where to."""
 
     into: str = Field(min_length=1, max_length=500, description="The archive's folder in the workspace.")
-    rows: list[tuple[int, int]] | None = Field(
+    rows: list[Run] | None = Field(
         None, max_length=20_000, description="First and last number of each run of records; all unless given."
     )
     options: dict[str, Text] = Field(default_factory=dict, description="Of DataLink and SODA, by name.")

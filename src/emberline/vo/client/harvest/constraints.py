@@ -7,10 +7,11 @@ import datetime
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from emberline.archive.readers.base import degrees, unit_in_angstrom
 from emberline.errors import ConfigError, ReadError
+from emberline.vo.client.harvest.history import HarvestError
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -189,8 +190,8 @@ def resolve(session: Session, positions: Sequence[str]) -> list[tuple[str, SkyCo
 
     Raises
     ------
-    ConfigError, ServiceError
-        Something is no coordinates; nobody knows a name, or the resolver cannot be asked.
+    ConfigError, HarvestError, ServiceError
+        Something is no coordinates; nobody knows a name; the resolver cannot be asked.
     """
     from astropy.coordinates import SkyCoord
 
@@ -202,8 +203,14 @@ def resolve(session: Session, positions: Sequence[str]) -> list[tuple[str, SkyCo
             continue
         from emberline.vo.client import names
 
-        answer: Any = names.resolve(session, text.strip())
-        found.append((text, getattr(answer, "position", answer)))
+        known = names.resolve(session, text.strip())
+        if known is None:
+            raise HarvestError(
+                "the name resolver knows no such object",
+                where=text.strip()[:80],
+                expected="a name that SIMBAD, NED or VizieR know, or coordinates such as 83.6331 +22.0145",
+            )
+        found.append((text, known.coordinate))
     return found
 
 

@@ -98,7 +98,7 @@ class File:
     def to_mapping(self) -> dict[str, Any]:
         """What JSON can hold: the record's fields beside the file's own."""
         own: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        record = own.pop("record").to_mapping()
+        record = own.pop("record").to_row()
         record["stated_bytes"], record["stated_type"] = record.pop("bytes"), record.pop("media_type")
         own["options"], own["identifiers"] = dict(self.options), list(self.identifiers)
         return {**record, **own}

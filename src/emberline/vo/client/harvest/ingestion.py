@@ -238,7 +238,8 @@ def _with_record(spectrum: Spectrum, file: File, source: Source, names: _Names) 
     if not meta.name:
         changes["name"] = record.target
     if not meta.survey:
-        changes["survey"] = record.collection or record.service_title
+        known = record.service_title if "://" in record.service else record.host
+        changes["survey"] = record.collection or known
     return dataclasses.replace(spectrum, meta=dataclasses.replace(meta, **changes))  # type: ignore[arg-type]
 
 

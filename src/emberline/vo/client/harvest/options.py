@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from emberline.errors import ConfigError, EmberlineError
@@ -28,6 +29,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 LINK = "LINK"
 """The option that names another link than the spectrum itself."""
 _METRES = {"m": 1e-10, "nm": 0.1, "um": 1e-4, "angstrom": 1.0, "": 1e-10}  # of one ångström
+_AT_ONCE = 8
 _YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 _RECTIFIED = ("normalized", "normalised", "rectified")
 _PICTURES = ("image/", "text/html", "application/pdf")
@@ -79,21 +81,29 @@ def order(session: Session, record: Record, options: Mapping[str, str]) -> Order
     """
     if not options and (not record.datalink or record.datalink != record.address):
         return Order(record.address)
-    if not record.datalink:
-        raise HarvestError(
-            "the service offers no links for this spectrum, so that nothing can be asked of it",
-            found=f"option {', '.join(options)}",
-            expected="a service with DataLink",
-            action="Fetch it without options.",
-        )
     from emberline.vo.client import datalink
 
-    found = datalink.links(session, record.datalink)
     rest = {name: value for name, value in options.items() if name != LINK}
-    if rest:
-        descriptor, parameters = _service(found, rest)
-        return Order(descriptor.access_url, descriptor, parameters)
-    return Order(_link(found, options.get(LINK, "#this")).url)
+    problems: list[EmberlineError] = []
+    descriptor, parameters = _service(record.services, rest, problems) if rest else (None, {})
+    if descriptor is None and record.datalink:
+        found = datalink.links(session, record.datalink)
+        if not rest:
+            return Order(_link(found, options.get(LINK, "#this")).url)
+        linked = [link.descriptor for link in found if link.descriptor is not None]
+        descriptor, parameters = _service(linked, rest, problems)
+    if descriptor is None:
+        raise problems[0] if problems else _nothing_offered(options)
+    return Order(descriptor.access_url, descriptor, parameters)
+
+
+def _nothing_offered(options: Mapping[str, str]) -> HarvestError:
+    return HarvestError(
+        "the service offers no options for this spectrum",
+        found=f"option {', '.join(options)}",
+        expected="a SODA service in its answer or among its links",
+        action="Fetch it without options.",
+    )
 
 
 def _link(found: Sequence[Link], wanted: str) -> Link:
@@ -109,27 +119,20 @@ def _link(found: Sequence[Link], wanted: str) -> Link:
     return min(fits, key=lambda link: link.media_type.lower().startswith(_PICTURES))
 
 
-def _service(found: Sequence[Link], options: Mapping[str, str]) -> tuple[Descriptor, dict[str, Any]]:
-    """The service that takes all the options, and what it is told."""
-    descriptors = [link.descriptor for link in found if link.descriptor is not None]
-    problems: list[EmberlineError] = []
+def _service(
+    descriptors: Sequence[Descriptor], options: Mapping[str, str], problems: list[EmberlineError]
+) -> tuple[Descriptor | None, dict[str, Any]]:
+    """The first service that takes all the options, and what it is told; why the others do not goes to `problems`."""
     for descriptor in descriptors:
+        told: dict[str, Any] = {}
         try:
-            told: dict[str, Any] = {}
             for name, value in options.items():
                 told |= _told(descriptor, name, value)
         except EmberlineError as error:
             problems.append(error)
         else:
             return descriptor, told
-    if problems:
-        raise problems[0]
-    raise HarvestError(
-        "the service offers no options for this spectrum",
-        found=f"option {', '.join(options)}",
-        expected="a SODA service among its links",
-        action="Fetch it without options.",
-    )
+    return None, {}
 
 
 def _told(descriptor: Descriptor, name: str, value: str) -> dict[str, Any]:
@@ -204,27 +207,37 @@ def offers(session: Session, records: Iterable[Record]) -> tuple[tuple[Offer, ..
     tuple
         The offers, by name; and for each service that could not be asked, why.
     """
-    from emberline.vo.client import datalink
-
     found: dict[str, Offer] = {}
     wrong: dict[str, str] = {}
     firsts: dict[str, Record] = {}
     for record in records:
-        if record.datalink:
+        if record.datalink or record.services:
             firsts.setdefault(record.service, record)
-    for record in firsts.values():
-        title = record.service_title or record.service
-        try:
-            links = datalink.links(session, record.datalink)
-        except EmberlineError as error:
-            wrong[title] = str(error)
-            continue
-        for link in links:
-            for parameter in link.descriptor.parameters if link.descriptor else ():
-                if parameter.value or parameter.ref or parameter.name.upper() == "ID":
-                    continue
-                _merge(found, parameter, title)
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="options") as pool:
+        answers = pool.map(lambda record: _described(session, record), firsts.values())
+        for record, (descriptors, error) in zip(firsts.values(), answers, strict=True):
+            title = record.service_title or record.service
+            if error:
+                wrong[title] = error
+            for descriptor in descriptors:
+                for parameter in descriptor.parameters:
+                    if not (parameter.value or parameter.ref or parameter.name.upper() == "ID"):
+                        _merge(found, parameter, title)
     return tuple(sorted(found.values(), key=lambda offer: offer.name)), wrong
+
+
+def _described(session: Session, record: Record) -> tuple[list[Descriptor], str]:
+    """The services on a spectrum: those that came with it, and those among its links."""
+    from emberline.vo.client import datalink
+
+    descriptors = list(record.services)
+    if descriptors or not record.datalink:
+        return descriptors, ""
+    try:
+        links = datalink.links(session, record.datalink)
+    except EmberlineError as error:
+        return descriptors, str(error)
+    return [link.descriptor for link in links if link.descriptor is not None], ""
 
 
 def _merge(found: dict[str, Offer], parameter: Parameter, title: str) -> None:
@@ -233,7 +246,7 @@ def _merge(found: dict[str, Offer], parameter: Parameter, title: str) -> None:
         name,
         parameter.description,
         parameter.unit,
-        tuple(value for value, _ in parameter.options),
+        tuple(value for value, _ in parameter.options if not value.startswith(_PICTURES)),
         parameter.least,
         parameter.most,
         (title,),

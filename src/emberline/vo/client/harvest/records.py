@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-
-from emberline.errors import ReadError
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
-    from emberline.vo.client.ssap import SpectrumRecord
+    from emberline.vo.client.soda import Descriptor
+    from emberline.vo.client.spectrum_record import SpectrumRecord
 
-__all__ = ["Record", "of_spectrum_record", "of_table"]
+__all__ = ["Record", "of_document", "of_spectrum_record", "of_table"]
 
-_KILOBYTE = 1024
-_ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # what a utype ends with; what a column is called
-    "address": (("access.reference",), ("access_url", "accref", "acref", "accessurl", "access_reference")),
-    "media_type": (("access.format",), ("access_format", "mime", "format", "accessformat")),
-    "kilobytes": (("access.size", "access.estsize"), ("access_estsize", "size", "accsize")),
-    "title": (("dataid.title",), ("obs_title", "title", "ssa_dstitle", "dataid_title")),
-    "target": (("target.name",), ("target_name", "targname", "ssa_targname", "object")),
-    "publisher_did": (("curation.publisherdid",), ("obs_publisher_did", "pubdid", "ssa_pubdid", "publisher_did")),
-    "creator": (("dataid.creator",), ("obs_creator_name", "creator", "ssa_creator")),
-    "collection": (("dataid.collection",), ("obs_collection", "collection", "ssa_collection")),
-    "ra": (("char.spatialaxis.coverage.location.coord.position2d.value2.c1",), ("s_ra", "ra", "raj2000")),
-    "dec": (("char.spatialaxis.coverage.location.coord.position2d.value2.c2",), ("s_dec", "dec", "dej2000")),
-    "place": (("target.pos", "char.spatialaxis.coverage.location.value"), ("location", "ssa_location", "target_pos")),
-    "datalink": ((), ("datalink", "datalink_url")),
-}  # fmt: skip
+_LINKS = "ivo://ivoa.net/std/datalink"
+_METRE = 1e10  # Å
+_ADDRESSES = ("access_url", "accref", "acref", "accessurl", "access_reference")
+_TEXTS = {  # a utype; what ObsCore and the tables behind SSAP services call it
+    "media_type": ("access.format", ("access_format", "mime", "format")),
+    "title": ("dataid.title", ("obs_title", "title", "ssa_dstitle")),
+    "target": ("target.name", ("target_name", "ssa_targname", "object")),
+    "publisher_did": ("curation.publisherdid", ("obs_publisher_did", "ssa_pubdid", "pubdid")),
+    "creator": ("dataid.creator", ("obs_creator_name", "ssa_creator", "creator")),
+    "collection": ("dataid.collection", ("obs_collection", "ssa_collection", "collection")),
+}
 _PICTURES = ("image/", "text/html", "application/pdf", "application/postscript", "video/")
 
 
@@ -58,6 +52,8 @@ class Record:
         About how long it is.
     datalink : str
         The address of its links; empty where there are none.
+    services : tuple of Descriptor
+        Services on this spectrum that came with the answer, such as SODA.
     """
 
     address: str
@@ -75,6 +71,7 @@ class Record:
     mjd: float = math.nan
     bytes: int | None = None
     datalink: str = ""
+    services: tuple[Descriptor, ...] = ()
 
     @property
     def host(self) -> str:
@@ -91,6 +88,10 @@ class Record:
         """What JSON can hold; what is unknown is null."""
         return {key: _plain(value) for key, value in dataclasses.asdict(self).items()}
 
+    def to_row(self) -> dict[str, Any]:
+        """The same without the services: what a table shows."""
+        return dataclasses.replace(self, services=()).to_mapping()
+
     @classmethod
     def of_mapping(cls, mapping: dict[str, Any]) -> Record:
         """The inverse of `to_mapping`."""
@@ -99,6 +100,7 @@ class Record:
             values[name] = math.nan if values.get(name) is None else float(values[name])
         low, high = values.get("band") or (None, None)
         values["band"] = (math.nan if low is None else low, math.nan if high is None else high)
+        values["services"] = tuple(_descriptor(item) for item in values.get("services", ()))
         known = {field.name for field in dataclasses.fields(cls)}
         return cls(**{key: value for key, value in values.items() if key in known})
 
@@ -106,7 +108,18 @@ class Record:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _descriptor(mapping: dict[str, Any]) -> Descriptor:
+    from emberline.vo.client.soda import Descriptor, Parameter
+
+    parameters = tuple(
+        Parameter(**{**item, "options": tuple(map(tuple, item["options"]))}) for item in mapping["parameters"]
+    )
+    return Descriptor(**{**mapping, "parameters": parameters})
 
 
 def of_spectrum_record(found: SpectrumRecord, service: str, title: str) -> Record:
@@ -127,101 +140,70 @@ def of_spectrum_record(found: SpectrumRecord, service: str, title: str) -> Recor
         mjd=found.mjd,
         bytes=found.bytes,
         datalink=found.datalink,
+        services=tuple(service for service in found.services if not service.standard.lower().startswith(_LINKS)),
     )
 
 
-def of_table(table: Table, service: str, title: str) -> Iterator[Record]:
-    """The records in a table: an SSAP answer, ObsCore, or any table with a column of addresses.
+def of_document(data: bytes, name: str) -> Iterator[Record]:
+    """The records in a VOTable: a saved answer of an SSAP service, with the services that it describes, or ObsCore.
 
     Raises
     ------
-    ReadError
+    ServiceError
+        It is no VOTable, says that a service refused, or has no column of addresses.
+    """
+    from emberline.vo.client import _votable
+    from emberline.vo.client._answers import Answer, refuse_unsafe_xml
+    from emberline.vo.client._ssap_records import records_of
+
+    refuse_unsafe_xml(data, name)
+    answer = Answer()
+    answer.url, answer.status_code = name, 200
+    records, _, _ = records_of(_votable.parse(data, name), answer)
+    for record in records:
+        if record.access_url:
+            yield of_spectrum_record(record, name, name)
+
+
+def of_table(table: Table, service: str, title: str) -> Iterator[Record]:
+    """The records in the answer to a TAP query: ObsCore, SSAP's own table, or any with a column of addresses.
+
+    Raises
+    ------
+    ProtocolError
         No column has addresses.
     """
-    columns = _columns(table)
-    if "address" not in columns:
-        raise ReadError(
-            "the table has no column with the addresses of spectra",
-            reason="no-spectrum",
-            where=title,
+    from emberline.vo.client._tables import Columns, Wanted
+    from emberline.vo.client.errors import ProtocolError
+
+    columns = Columns(table)
+    address = Wanted(("access.reference",), ("meta.ref.url;meta.dataset", "meta.ref.url"), _ADDRESSES)
+    texts = {name: Wanted((utype,), (), names) for name, (utype, names) in _TEXTS.items()}
+    ra, dec = Wanted((), (), ("s_ra", "ra", "raj2000")), Wanted((), (), ("s_dec", "dec", "dej2000"))
+    if columns.place(address) is None:
+        raise ProtocolError(
+            "the answer has no column with the addresses of spectra",
+            url=service,
             found=f"columns {', '.join(table.colnames[:12]) or 'none'}",
             expected="access_url (ObsCore), or a column of the utype ssa:Access.Reference or the UCD meta.ref.url",
         )
-    for row in table:
-        record = _record(row, columns, service, title)
-        if record.address:
-            yield record
-
-
-def _columns(table: Table) -> dict[str, str]:
-    """The table's column for each role: by utype, then by name; an address also by UCD."""
-    found: dict[str, str] = {}
-    facts = []
-    for name in table.colnames:
-        meta = table[name].meta
-        utype = str(getattr(table[name].info, "utype", "") or meta.get("utype", "") or "").lower()
-        ucd = str(meta.get("ucd", "") or "").lower()
-        facts.append((name, re.sub(r"^\w+:", "", utype), ucd))
-    for role, (endings, names) in _ROLES.items():
-        by_utype = [name for name, utype, _ in facts if utype and utype.endswith(endings)] if endings else []
-        lower = {name.lower(): name for name in reversed(table.colnames)}
-        by_name = [lower[name] for name in names if name in lower]
-        if by_utype or by_name:
-            found[role] = (by_utype or by_name)[0]
-    if "address" not in found:
-        urls = [name for name, _, ucd in facts if ucd.startswith("meta.ref.url")]
-        if urls:
-            found["address"] = urls[0]
-    return found
-
-
-def _record(row: Any, columns: dict[str, str], service: str, title: str) -> Record:
-    def text(role: str) -> str:
-        return _text(row[columns[role]]) if role in columns else ""
-
-    def number(role: str) -> float:
-        return _number(row[columns[role]]) if role in columns else math.nan
-
-    ra, dec = number("ra"), number("dec")
-    if not (math.isfinite(ra) and math.isfinite(dec)) and "place" in columns:
-        ra, dec = _pair(row[columns["place"]])
-    kilobytes, media_type, address = number("kilobytes"), text("media_type"), text("address")
-    linked = "content=datalink" in media_type.lower().replace(" ", "")
-    return Record(
-        address=address,
-        service=service,
-        service_title=title,
-        media_type=media_type,
-        title=text("title"),
-        target=text("target"),
-        creator=text("creator"),
-        collection=text("collection"),
-        publisher_did=text("publisher_did"),
-        ra=ra,
-        dec=dec,
-        bytes=int(kilobytes * _KILOBYTE) if kilobytes >= 0 else None,
-        datalink=address if linked else text("datalink"),
-    )
-
-
-def _text(value: Any) -> str:
-    if value is None or getattr(value, "mask", False) is True or type(value).__name__ == "MaskedConstant":
-        return ""
-    return value.decode("utf-8", "replace").strip() if isinstance(value, bytes) else str(value).strip()
-
-
-def _number(value: Any) -> float:
-    try:
-        return math.nan if type(value).__name__ == "MaskedConstant" else float(value)
-    except (TypeError, ValueError):
-        return math.nan
-
-
-def _pair(value: Any) -> tuple[float, float]:
-    """A position as an array of two, or as text of two numbers."""
-    items: Sequence[Any] = str(value).split() if isinstance(value, str | bytes) else list(value) if _many(value) else ()
-    return (_number(items[0]), _number(items[1])) if len(items) == 2 else (math.nan, math.nan)
-
-
-def _many(value: Any) -> bool:
-    return getattr(value, "shape", ()) == (2,) or isinstance(value, tuple | list)
+    for row in range(len(table)):
+        url = columns.text(address, row)
+        found: dict[str, Any] = {name: columns.text(wanted, row) for name, wanted in texts.items()}
+        size = columns.number(Wanted((), (), ("access_estsize",)), row)
+        times = [columns.number(Wanted((), (), (name,)), row) for name in ("t_min", "t_max")]
+        low, high = (columns.number(Wanted((), (), (name,)), row) * _METRE for name in ("em_min", "em_max"))
+        linked = "content=datalink" in found["media_type"].replace(" ", "").lower()
+        if url:
+            yield Record(
+                url,
+                service,
+                title,
+                ra=columns.number(ra, row),
+                dec=columns.number(dec, row),
+                band=(low, high),
+                mjd=sum(times) / 2,
+                bytes=int(size * 1024) if size >= 0 else None,
+                datalink=url if linked else "",
+                **found,
+            )

@@ -191,7 +191,7 @@ class Search:
         """What JSON can hold: the services' states, and the records from number `first` on."""
         with self._changed:
             records = [
-                {"number": first + index, **record.to_mapping()} for index, record in enumerate(self.records[first:])
+                {"number": first + index, **record.to_row()} for index, record in enumerate(self.records[first:])
             ]
             return {
                 "id": self.id,

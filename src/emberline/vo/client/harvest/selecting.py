@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import re
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -14,11 +12,10 @@ from typing import TYPE_CHECKING, Literal
 from emberline.errors import EmberlineError, ReadError
 from emberline.vo.client.harvest.constraints import Constraints, resolve
 from emberline.vo.client.harvest.history import HarvestError
-from emberline.vo.client.harvest.records import Record, of_spectrum_record, of_table
+from emberline.vo.client.harvest.records import Record, of_document, of_spectrum_record, of_table
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
-    from astropy.table import Table
 
     from emberline.vo.client.session import Session
 
@@ -79,9 +76,12 @@ class Answer:
 
 
 def title_of(service: str) -> str:
-    """What a service is called where nobody has said it: its host, or what its identifier names."""
+    """What a service is called where nobody has said it: its host and path, or what its identifier names."""
     bare = re.sub(r"^\w+://", "", service)
-    return bare if service.startswith("ivo://") else bare.partition("/")[0].partition("@")[2] or bare.partition("/")[0]
+    if not service.startswith("ivo://"):
+        host, slash, path = bare.partition("/")
+        bare = f"{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}".rstrip("/")
+    return bare
 
 
 def ask_ssap(
@@ -120,49 +120,21 @@ def ask_ssap(
 
 
 def read_votable(path: Path, shown: str = "") -> tuple[Record, ...]:
-    """The records in a VOTable file.
+    """The records in a VOTable file, which `shown` is called in errors and in the history.
 
     Raises
     ------
     ReadError
-        It is none, refers to something outside itself, or has no column of addresses.
+        It cannot be read.
+    ServiceError
+        It is no VOTable, or has no column of addresses.
     """
     name = shown or str(path)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ReadError(f"cannot be read: {error.strerror}", reason="unreadable", where=name) from error
-    if re.search(rb"<!(DOCTYPE|ENTITY)", data, re.IGNORECASE) or re.search(rb"<\w*:?STREAM[^>]*\shref\s*=", data):
-        raise ReadError(
-            "the VOTable refers to something outside itself",
-            reason="unreadable",
-            where=name,
-            found="a DOCTYPE, an entity or a remote stream",
-            expected="a self-contained VOTable",
-        )
-    return tuple(of_table(_table_of(data, name), name, name))
-
-
-def _table_of(data: bytes, name: str) -> Table:
-    """The table of results of a VOTable document, the first one there is."""
-    import astropy.io.votable
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            document = astropy.io.votable.parse(io.BytesIO(data), verify="ignore")
-        except Exception as error:
-            raise ReadError(
-                "is no readable VOTable", reason="unreadable", where=name, found=str(error)[:200]
-            ) from error
-        results = [resource for resource in document.resources if resource.type == "results"] or document.resources
-        for resource in results:
-            if resource.tables:
-                table = resource.tables[0].to_table(use_names_over_ids=True)
-                for field, column in zip(resource.tables[0].fields, table.colnames, strict=True):
-                    table[column].meta |= {"ucd": field.ucd or "", "utype": field.utype or ""}
-                return table
-    raise ReadError("the VOTable has no table", reason="no-spectrum", where=name)
+    return tuple(of_document(data, name))
 
 
 def select(

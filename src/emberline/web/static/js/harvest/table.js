@@ -115,7 +115,7 @@ export class Records {
       make("td", { className: "pick" }, box),
       make("td", { className: "title-cell" }, link(record.address, name)),
       make("td", { textContent: record.target }),
-      make("td", { textContent: record.service_title }),
+      make("td", { className: "server", textContent: record.service_title }),
       make("td", { className: "right nowrap", textContent: number(record.ra, 5) }),
       make("td", { className: "right nowrap", textContent: number(record.dec, 5) }),
       make("td", { className: "right nowrap", textContent: range(record.band) }),
