@@ -75,14 +75,9 @@ def test_what_is_allowed_beside_the_public_internet() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "::1", "localhost"])
 def test_this_machine_is_refused_however_it_is_written(host: str) -> None:
-    try:
+    with pytest.raises((AddressError, OSError)) as caught:  # a resolver may not know each way to write a number
         lookup(host, 80)
-    except AddressError as error:
-        assert "this machine" in str(error)
-    except OSError:  # a machine whose resolver knows no such way to write a number, or has no IPv6
-        assert host not in ("127.0.0.1", "localhost")
-    else:
-        pytest.fail(f"{host} was let through")
+    assert caught.type is AddressError or host not in ("127.0.0.1", "localhost")
 
 
 def test_a_host_with_one_private_address_is_refused_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:

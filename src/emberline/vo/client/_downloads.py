@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.message
+import fcntl
 import hashlib
 import json
 import os
 import re
 import urllib.parse
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -15,9 +18,9 @@ from typing import IO, TYPE_CHECKING
 import requests
 
 from emberline.errors import EmberlineError
-from emberline.files import exclusive_lock, write_text
+from emberline.files import write_text
 from emberline.vo.client._answers import media_type
-from emberline.vo.client.errors import ProtocolError, ServiceDownError, ServiceError, TimeLimitError, TooLargeError
+from emberline.vo.client.errors import ProtocolError, ServiceError, TimeLimitError, TooLargeError
 
 if TYPE_CHECKING:
     from emberline.vo.client.session import Session
@@ -184,22 +187,46 @@ def download(
     """
     limit = session.config.max_bytes if max_bytes is None else max_bytes
     part = _Part(path, url, limit, accept)
-    lock = path.with_name(f".{path.name}.lock")
     try:
-        with exclusive_lock(lock, "is being fetched by another process"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(path):
             try:
                 answer = _fetched(session, url, part, limit, 10 * session.config.total if total is None else total)
                 part.close(synced=True)
                 part.finish(path)
+            except TooLargeError:
+                part.discard()
+                raise
             finally:
                 part.close()
+    except ServiceError:  # some of which are an OSError too, by way of requests
+        raise
     except OSError as error:
         raise _cannot_write(path, error) from error
-    finally:
-        lock.unlink(missing_ok=True)
     with open(path, "rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return Download(path, path.stat().st_size, digest, media_type(answer.headers), _file_name(answer), answer.url)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the right to fetch to a path; nothing is left of it afterwards."""
+    lock = path.with_name(f".{path.name}.lock")
+    while True:
+        with open(lock, "a+b") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise EmberlineError(
+                    "is being fetched by another process", where=str(path), action="Wait for it to end, or stop it."
+                ) from None
+            if not lock.exists() or not os.path.samestat(os.fstat(stream.fileno()), lock.stat()):
+                continue  # whoever held it has just ended, and removed it
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
 
 
 def _fetched(session: Session, url: str, part: _Part, limit: int, total: float) -> requests.Response:
@@ -210,10 +237,11 @@ def _fetched(session: Session, url: str, part: _Part, limit: int, total: float) 
         try:
             with session.into(part, total=total, max_bytes=limit):
                 answer = session.get(url, headers=headers)
-        except (ProtocolError, TimeLimitError, ServiceError) as error:
+        except ServiceError as error:
             part.close()
             if last or not _passing(error):
                 raise
+            session.limiter.pause(session.backoff * attempt)
             continue
         if answer.status_code == 416 and before:  # what is here is no part of what is there now
             part.discard()
@@ -227,7 +255,7 @@ def _fetched(session: Session, url: str, part: _Part, limit: int, total: float) 
 
 def _passing(error: ServiceError) -> bool:
     """Whether going on may help."""
-    return type(error) in (ServiceError, ProtocolError, TimeLimitError) and not isinstance(error, ServiceDownError)
+    return type(error) in (ServiceError, ProtocolError, TimeLimitError)
 
 
 def _acceptable(answer: requests.Response, accept: tuple[str, ...]) -> None:

@@ -105,7 +105,7 @@ class Exchange(BaseAdapter):
                 answer = self._once(request, host, call, keywords)
             except _PassingError as passing:
                 left_alone = self._session.breaker.failed(host, passing.error.message)
-                if attempt == tries or left_alone or not self._waited(attempt, call):
+                if attempt == tries or left_alone or call.sink is not None or not self._waited(attempt, call):
                     raise passing.error from passing.error.__cause__
                 continue
             left_alone = self._judged(host, answer)
@@ -205,7 +205,6 @@ class Exchange(BaseAdapter):
     def _read(self, raw: Any, answer: Answer, call: Call) -> bytes:
         announced = str(answer.headers.get("Content-Length") or "")
         limit = call.max_bytes
-        to_file = call.sink is not None and call.sink.accepts(answer)
         if announced.isdigit() and int(announced) > limit and answer.request.method != "HEAD":
             raise TooLargeError(
                 "the answer is larger than allowed",
@@ -214,10 +213,10 @@ class Exchange(BaseAdapter):
                 expected=f"at most {limit:,} bytes",
                 action="Ask for less, or raise max_bytes in vo.toml.",
             )
+        to_file = call.sink is not None and call.sink.accepts(answer)
         encoding = "" if answer.request.method == "HEAD" else str(answer.headers.get("Content-Encoding") or "")
         pieces = decoded(raw.stream(_CHUNK, decode_content=False), encoding, limit, answer.url)
         if to_file and call.sink is not None:
-            # a file is limited by its sink, which knows what had come before
             for piece in pieces:
                 call.sink.write(piece)
             return b""
@@ -257,7 +256,7 @@ class Exchange(BaseAdapter):
 def _may_be_repeated(request: requests.PreparedRequest, call: Call) -> bool:
     """Whether sending it twice does no harm, and its body can be sent twice."""
     plain = request.body is None or isinstance(request.body, bytes | str)
-    return plain and call.sink is None and (request.method in _SAFE or (call.repeatable and request.method == "POST"))
+    return plain and (request.method in _SAFE or (call.repeatable and request.method == "POST"))
 
 
 def _shorter(asked: Any, limit: float) -> Any:
