@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MODULES = {
     "emberline.archive": "Archives: ingest, catalogue, feature matrices",
+    "emberline.archive.crossmatch": "Cross-match of two catalogues",
     "emberline.archive.readers": "Readers: one for each survey's files",
     "emberline.features": "Recipes: spectra in, feature vectors out",
     "emberline.simulate": "Simulated surveys with known truth",
@@ -29,7 +30,9 @@ MODULES = {
     "emberline.learn.strategies": "Query strategies",
     "emberline.campaign": "Campaigns: rounds, labels, candidates, report",
     "emberline.campaign.annotation": "Labelling: desks, agreement, round cards",
+    "emberline.campaign.crossmatch": "Cross-match of candidates",
     "emberline.jobs": "Jobs: a persistent engine for long work",
+    "emberline.sky": "Angles on the sky",
     "emberline.spectra": "The spectrum itself",
     "emberline.wavelengths": "Wavelengths: air, vacuum and grids",
     "emberline.errors": "Errors",

@@ -345,7 +345,18 @@ def test_a_link_out_of_a_campaign_is_refused(workspace: Path, name: str) -> None
 
 
 def test_the_types_are_in_the_order_of_a_search() -> None:
-    expected = ["ingest", "harvest", "features", "simulate", "round", "predict", "candidates", "report", "context"]
+    expected = [
+        "ingest",
+        "harvest",
+        "features",
+        "simulate",
+        "round",
+        "predict",
+        "candidates",
+        "crossmatch",
+        "report",
+        "context",
+    ]
     assert [job_type.name for job_type in JOB_TYPES] == expected
 
 

@@ -31,6 +31,7 @@ COMMANDS = [
     ("samp",),
     *(("samp", name) for name in ["send", "peers", "hub", "receive"]),
     ("candidates",),
+    ("crossmatch",),
     ("report",),
     ("publish",),
     ("demo",),

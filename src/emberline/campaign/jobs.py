@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from emberline.archive.jobs import FEATURES, INGEST, SIMULATE, reach, shown
+from emberline.campaign.crossmatch.jobs import CROSSMATCH
 from emberline.campaign.panels.jobs import CONTEXT, follow_round
 from emberline.errors import ArchiveError, CampaignError
 from emberline.files import write_text
@@ -334,7 +335,18 @@ REPORT = JobType(
     presets=(Preset("Report", "The page among the job's results.", {}),),
 )
 
-JOB_TYPES: tuple[JobType, ...] = (INGEST, HARVEST, FEATURES, SIMULATE, ROUND, PREDICT, CANDIDATES, REPORT, CONTEXT)
+JOB_TYPES: tuple[JobType, ...] = (
+    INGEST,
+    HARVEST,
+    FEATURES,
+    SIMULATE,
+    ROUND,
+    PREDICT,
+    CANDIDATES,
+    CROSSMATCH,
+    REPORT,
+    CONTEXT,
+)
 """All job types, in the order of a search."""
 
 

@@ -67,6 +67,7 @@ def render(data: ReportData) -> str:
             "balance": plots.class_balance(data),
         },
         all_rounds=round_table(data.rounds),
+        crossmatch_rows=crossmatch_table(data.crossmatch),
         by_class=_by_class(data),
         matrix=confusion(data),
         recipe=_pretty(data.recipe) if data.recipe else "",
@@ -117,6 +118,29 @@ def round_table(rounds: Sequence[RoundSummary]) -> tuple[list[str], list[list[st
         ]
         for item, true in zip(rounds, truths, strict=True)
     ]
+    return columns, rows
+
+
+def crossmatch_table(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the table of catalogues that the candidates were matched with."""
+    columns = ["Catalogue", "Found", "Ambiguous", "By chance", "Median separation", "Types"]
+    rows = []
+    for item in summary.get("catalogues", ()):
+        if item["state"] == "failed":
+            rows.append([item["name"], "failed", "–", "–", "–", item["message"]])
+            continue
+        apart, chance = item["median_separation_arcsec"], item.get("chance")
+        types = [f"{name} {words.count(number)}" for name, number in list(item.get("types", {}).items())[:12]]
+        rows.append(
+            [
+                item["name"],
+                words.count(item["matched"]),
+                words.count(item["ambiguous"]),
+                words.percent(chance["rate"]) if chance else "–",
+                "–" if apart is None else f"{apart:.2f}″",
+                ", ".join(types) or "–",
+            ]
+        )
     return columns, rows
 
 

@@ -149,6 +149,8 @@ class ReportData:
     best, uncertain : sequence of GalleryItem
     lines : mapping
         Name → vacuum Å of lines to mark in the gallery.
+    crossmatch : mapping
+        The numbers of the last cross-match of the candidates; empty when there was none.
     method : str
         How this campaign's intervals are made, one sentence or two; a general text stands in for it.
     provenance : mapping
@@ -172,5 +174,6 @@ class ReportData:
     best: Sequence[GalleryItem] = ()
     uncertain: Sequence[GalleryItem] = ()
     lines: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    crossmatch: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     method: str = ""
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -150,6 +150,8 @@ def _purity_of(campaign: Campaign, given: list[Label | None]) -> NDArray[np.floa
 
 def report_data(campaign: Campaign) -> ReportData:
     """Everything that the report shows."""
+    from emberline.campaign.crossmatch import kept_summary
+
     config = campaign.config
     labels = campaign.labels()
     balance = Counter(label.answer for label in labels)
@@ -166,6 +168,7 @@ def report_data(campaign: Campaign) -> ReportData:
         "rounds": [_round_summary(row["summary"]) for row in campaign.rounds() if row["summary"]],
         "class_balance": {name: balance[name] for name in config.answers if balance[name]},
         "threshold": config.candidates.threshold,
+        "crossmatch": kept_summary(campaign.path) or {},
         "method": _METHOD,
         "provenance": campaign_provenance(campaign),
     }

@@ -7,6 +7,7 @@ import click
 from emberline._version import __version__
 from emberline.cli.archives import features, info, ingest, simulate
 from emberline.cli.campaigns import campaign, candidates, report
+from emberline.cli.crossmatch import crossmatch
 from emberline.cli.demo import demo
 from emberline.cli.harvests import harvest
 from emberline.cli.jobs import jobs
@@ -21,7 +22,7 @@ __all__ = ["cli", "main"]
 
 _EPILOG = """\b
 Exit codes: 0 done; 1 failed, the message says why; 2 wrong usage or configuration;
-3 done, but some of the input was rejected; 130 interrupted (run it again to resume)."""
+3 done, but some of the input was rejected or a service failed; 130 interrupted (run it again to resume)."""
 
 
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,8 +44,8 @@ def cli() -> None:
 
 
 for _command in (
-    ingest, harvest, info, simulate, features, campaign, label, candidates, report, publish, demo, jobs, serve,
-    accounts, vo, samp,
+    ingest, harvest, info, simulate, features, campaign, label, candidates, crossmatch, report, publish, demo, jobs,
+    serve, accounts, vo, samp,
 ):  # fmt: skip
     cli.add_command(_command)
 campaign.add_command(ask)

@@ -59,6 +59,7 @@ JOB_TYPES: Mapping[str, Role] = MappingProxyType(
         "round": Role.ANNOTATOR,
         "predict": Role.ANNOTATOR,
         "candidates": Role.ANNOTATOR,
+        "crossmatch": Role.ANNOTATOR,
         "report": Role.ANNOTATOR,
         "context": Role.ANNOTATOR,
         "ingest": Role.MANAGER,

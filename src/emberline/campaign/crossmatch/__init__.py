@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from emberline.campaign.crossmatch.config import CrossmatchConfig
     from emberline.campaign.crossmatch.matching import Crossmatch, Options, crossmatch
     from emberline.campaign.crossmatch.summary import summary_text
-    from emberline.campaign.crossmatch.targets import crossmatch_campaign, crossmatch_table, kept_summary
+    from emberline.campaign.crossmatch.targets import (
+        crossmatch_campaign,
+        crossmatch_pairs,
+        crossmatch_table,
+        kept_summary,
+    )
 
 _PUBLIC = {
     "Crossmatch": "matching",
@@ -22,6 +27,7 @@ _PUBLIC = {
     "Request": "catalogues",
     "crossmatch": "matching",
     "crossmatch_campaign": "targets",
+    "crossmatch_pairs": "targets",
     "crossmatch_table": "targets",
     "kept_summary": "targets",
     "parse_requests": "catalogues",
@@ -35,6 +41,7 @@ __all__ = [
     "Request",
     "crossmatch",
     "crossmatch_campaign",
+    "crossmatch_pairs",
     "crossmatch_table",
     "kept_summary",
     "parse_requests",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from emberline.vo.client.config import ServicesConfig
     from emberline.vo.client.session import Session
 
-__all__ = ["RemoteTable", "Request", "describe", "parse_requests"]
+__all__ = ["RemoteTable", "Request", "address_of", "describe", "parse_requests"]
 
 Kind: TypeAlias = Literal["simbad", "gaia", "vizier", "tap", "file"]
 
@@ -166,15 +166,16 @@ def describe(session: Session, services: ServicesConfig, request: Request) -> Re
     ServiceError
         The service does not say.
     """
+    address = address_of(services, request)
     if request.kind == "simbad":
         positions = PositionColumns("ra", "dec", "pmra", "pmdec", year=_year(request, 2000.0))
-        return RemoteTable(_address(services.simbad, "simbad"), "basic", positions, _SIMBAD_COLUMNS)
+        return RemoteTable(address, "basic", positions, _SIMBAD_COLUMNS)
     if request.kind == "gaia":
         positions = PositionColumns("ra", "dec", "pmra", "pmdec", "ref_epoch")
-        return RemoteTable(_address(services.gaia, "gaia"), "gaiadr3.gaia_source", positions, _GAIA_COLUMNS)
+        return RemoteTable(address, "gaiadr3.gaia_source", positions, _GAIA_COLUMNS)
     if request.kind == "vizier":
-        return _find_table(session, _address(services.vizier, "vizier"), request.what, request)
-    address, _, table = request.what.partition("#")
+        return _find_table(session, address, request.what, request)
+    table = request.what.partition("#")[2]
     if address.startswith("ivo://"):
         from emberline.vo.client import registry
 
@@ -186,9 +187,21 @@ def _year(request: Request, default: float) -> float:
     return request.year if math.isfinite(request.year) else default
 
 
-def _address(address: str, name: str) -> str:
+def address_of(services: ServicesConfig, request: Request) -> str:
+    """The service that a request asks, as it is configured or as it was written.
+
+    Raises
+    ------
+    ConfigError
+        It is switched off.
+    """
+    if request.kind == "tap":
+        return request.what.partition("#")[0]
+    address = str(getattr(services, request.kind))
     if not address:
-        raise ConfigError(f"the service {name} is switched off", where="vo.toml", found=f'services.{name} = ""')
+        raise ConfigError(
+            f"the service {request.kind} is switched off", where="vo.toml", found=f'services.{request.kind} = ""'
+        )
     return address
 
 
@@ -220,7 +233,7 @@ def _columns_of_tables(session: Session, url: str, wanted: str) -> dict[str, tup
     """All tables whose name holds what is wanted, as it is written, with their columns, from TAP_SCHEMA."""
     from emberline.vo.client import tap
 
-    name = wanted.replace('"', "").replace("'", "''")
+    name = _without_schema(wanted).replace("'", "''")
     condition = f"table_name LIKE '%{name}%'" if name else "table_name NOT LIKE 'TAP_SCHEMA%'"
     query = f"SELECT table_name, column_name, unit, ucd, description FROM TAP_SCHEMA.columns WHERE {condition}"
     answer = tap.query(session, url, query)
@@ -242,6 +255,12 @@ def _missing(value: object) -> bool:
 def _bare(name: str) -> str:
     """A table's name without quotes and without VizieR's schemas, in lower case."""
     return re.sub(r"^(vizls|metaviz|viz\d+|vizier)\.", "", name.replace('"', "").lower())
+
+
+def _without_schema(name: str) -> str:
+    """The part of a table's name that services write alike: those with slashes may have quotes after the schema."""
+    schema, dot, rest = name.replace('"', "").partition(".")
+    return rest if dot and _REGULAR.match(schema) and not _REGULAR.match(rest) else name.replace('"', "")
 
 
 def _quoted_table(name: str) -> str:

@@ -18,11 +18,11 @@ from emberline.archive.crossmatch import check_radius
 from emberline.archive.pairs import Source, match_sources, open_source
 from emberline.archive.positions import ArrayShelf, Positions
 from emberline.archive.tables import PositionColumns
-from emberline.campaign.crossmatch.catalogues import Request, describe
+from emberline.campaign.crossmatch.catalogues import Request, address_of, describe
 from emberline.campaign.crossmatch.found import Found, columns_beside
 from emberline.campaign.crossmatch.remote import match_remote
 from emberline.campaign.crossmatch.summary import Asked, statuses, summarise
-from emberline.errors import EmberlineError, MissingExtraError
+from emberline.errors import ConfigError, EmberlineError, MissingExtraError
 from emberline.files import write_text
 from emberline.progress import Progress, silent
 from emberline.provenance import now, plain
@@ -115,6 +115,7 @@ def crossmatch(
     """
     options = options or Options()
     check_radius(options.radius_arcsec)
+    _check_judges(options.known_by, requests)
     opened: list[Session] = []
 
     def talk() -> Session:
@@ -133,6 +134,15 @@ def crossmatch(
         asked = [work.local(item, files[item.name]) if item.local else work.remote(item) for item in requests]
     placed = np.isfinite(positions.ra) & (np.abs(positions.dec) <= 90)
     return _outcome(table, placed, asked, options)
+
+
+def _check_judges(known_by: Sequence[str], requests: Sequence[Request]) -> None:
+    names = [request.name for request in requests]
+    strange = [name for name in known_by if name not in names]
+    if strange:
+        raise ConfigError(
+            "is none of the catalogues, so nothing can be known by it", where=strange[0], expected=", ".join(names)
+        )
 
 
 def _outcome(table: pa.Table, placed: NDArray[np.bool_], asked: list[Asked], options: Options) -> Crossmatch:
@@ -169,9 +179,10 @@ class _Work:
 
     def remote(self, request: Request) -> Asked:
         """Ask a service; whatever goes wrong there is its own failure."""
-        address, table = request.what, ""
+        address, table = request.what.partition("#")[0], ""
         try:
             session = self.talk()
+            address = address_of(session.config.services, request)
             described = describe(session, session.config.services, request)
             address, table = described.url, described.table
 
@@ -192,8 +203,9 @@ class _Work:
         except MissingExtraError:
             raise
         except EmberlineError as error:
-            where = getattr(error, "url", "") or address
-            return Asked(request.name, request.kind, where, table, message=str(error))
+            asked = getattr(error, "url", "")
+            message = str(error).replace(asked, address) if asked else str(error)  # without the whole query
+            return Asked(request.name, request.kind, address, table, message=message)
         return Asked(request.name, request.kind, address, table, found, chance=chance)
 
     def local(self, request: Request, source: Source) -> Asked:

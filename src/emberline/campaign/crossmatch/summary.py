@@ -37,7 +37,6 @@ class Asked:
         Why it failed.
     chance : tuple of int
         Of the positions moved aside, how many met something, and how many were tried; (0, 0) when none was.
-    fresh : int
     """
 
     name: str
@@ -131,7 +130,7 @@ def summarise(
         "target_types": {name: list(values) for name, values in types.items()},
         **counts,
         "ambiguous": int(_any(len(placed), [i.found.ambiguous for i in asked if i.found is not None]).sum()),
-        "catalogues": [_one(item, types) for item in asked],
+        "catalogues": [_one(item, types, int(placed.sum())) for item in asked],
         "failed": [item.name for item in asked if item.found is None],
     }
 
@@ -140,7 +139,7 @@ def _any(size: int, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
     return np.any(masks, axis=0) if masks else np.zeros(size, bool)
 
 
-def _one(item: Asked, types: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _one(item: Asked, types: Mapping[str, Sequence[str]], placed: int) -> dict[str, Any]:
     record: dict[str, Any] = {"name": item.name, "kind": item.kind, "address": item.address, "table": item.table}
     if item.found is None:
         return {**record, "state": "failed", "message": item.message}
@@ -148,7 +147,7 @@ def _one(item: Asked, types: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     record |= {
         "state": "done",
         "matched": matched,
-        "nothing": len(item.found.place) - matched,
+        "nothing": placed - matched,
         "ambiguous": int(item.found.ambiguous.sum()),
         "proper_motions_used": item.found.moved,
         "median_separation_arcsec": float(np.nanmedian(item.found.separation)) if matched else None,
@@ -193,8 +192,9 @@ def _catalogue_lines(item: Mapping[str, Any]) -> list[str]:
     if item["ambiguous"]:
         text += f", {item['ambiguous']:,} ambiguous"
     if "chance" in item:
-        chance = item["chance"]
-        text += f"; by chance {100 * chance['rate']:.2g} % ({chance['matches']:,} of {chance['tried']:,} moved aside)"
+        hits, tried = item["chance"]["matches"], item["chance"]["tried"]
+        rate = f"{100 * hits / tried:.2g} %" if hits else "none"
+        text += f"; by chance {rate} ({hits:,} of {tried:,} positions moved aside)"
     lines = [text + ("; proper motions used" if item["proper_motions_used"] else "") + "."]
     if item.get("types"):
         shown = ", ".join(f"{name} {count:,}" for name, count in list(item["types"].items())[:12])

@@ -6,19 +6,21 @@ import contextlib
 import dataclasses
 import math
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from emberline.archive.positions import Positions
+from emberline.archive.crossmatch import Keep
+from emberline.archive.pairs import match_sources, open_source, pairs_table, write_pairs
 from emberline.archive.tables import arrow_table, columns_of, find_positions, positions_in, read_table
 from emberline.campaign.candidates_io import check_format, write_candidates
 from emberline.campaign.crossmatch.catalogues import Request
 from emberline.campaign.crossmatch.matching import Crossmatch, Options, crossmatch, epochs_or, write_summary
-from emberline.errors import ConfigError
-from emberline.files import exclusive_lock
+from emberline.errors import ConfigError, EmberlineError
+from emberline.files import atomic_path, exclusive_lock
 from emberline.progress import Progress, silent
 from emberline.provenance import provenance
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
     from emberline.vo.client.session import Session
 
-__all__ = ["crossmatch_campaign", "crossmatch_table", "kept_summary"]
+__all__ = ["crossmatch_campaign", "crossmatch_pairs", "crossmatch_table", "kept_summary", "options_of"]
 
 FOLDER = "crossmatch"
 """In a campaign: the last result, and the blocks that were done."""
@@ -39,6 +41,7 @@ def crossmatch_campaign(
     *,
     out: Sequence[Path] = (),
     epoch: float = math.nan,
+    workspace: Path | None = None,
     session: Session | None = None,
     progress: Progress = silent,
 ) -> Crossmatch:
@@ -57,6 +60,8 @@ def crossmatch_campaign(
         Where else the table goes; the ending chooses the format.
     epoch : float
         Julian year of candidates without a date.
+    workspace : Path, optional
+        Where ``vo.toml`` may lie; the campaign's own place by default.
     session : Session, optional
 
     Raises
@@ -74,16 +79,10 @@ def crossmatch_campaign(
     folder.mkdir(exist_ok=True)
     with exclusive_lock(folder / "run.lock", "another run matches the candidates of this campaign"):
         table = arrow_table(campaign.candidates())
-        done = _match(
-            table,
-            requests,
-            options or options_of(campaign),
-            epoch,
-            folder / "blocks",
-            session,
-            campaign.path.parent,
-            progress,
+        work = _Work(
+            options or options_of(campaign), epoch, folder / "blocks", session, workspace or campaign.path.parent
         )
+        done = work.match(table, requests, progress)
         record = {**campaign_provenance(campaign), "crossmatch": done.summary}
         for path in (folder / "candidates.parquet", folder / "candidates.vot", *out):
             write_candidates(done.table, path, record)
@@ -117,7 +116,7 @@ def crossmatch_table(
         check_format(file)
     table = read_table(path)
     blocks = out[0].with_name(f".{out[0].name}.blocks")
-    done = _match(table, requests, options or Options(), epoch, blocks, session, Path.cwd(), progress, str(path))
+    done = _Work(options or Options(), epoch, blocks, session, Path.cwd(), str(path)).match(table, requests, progress)
     record = provenance(table=str(path), crossmatch=done.summary)
     for file in out:
         write_candidates(done.table, file, record)
@@ -127,31 +126,79 @@ def crossmatch_table(
     return done
 
 
-def _match(
-    table: pa.Table,
-    requests: Sequence[Request],
-    options: Options,
-    epoch: float,
-    blocks: Path,
-    session: Session | None,
-    workspace: Path,
-    progress: Progress,
-    where: str = "",
-) -> Crossmatch:
-    positions = _positions(table, epoch, where)
+@dataclasses.dataclass(frozen=True)
+class _Work:
+    """What is the same for a campaign and for a table."""
 
-    def opened() -> Session:
+    options: Options
+    epoch: float
+    blocks: Path
+    session: Session | None
+    workspace: Path
+    where: str = ""
+
+    def match(self, table: pa.Table, requests: Sequence[Request], progress: Progress) -> Crossmatch:
+        """Find the table's positions and match them.
+
+        Raises
+        ------
+        EmberlineError
+            No catalogue answered at all.
+        """
+        found = positions_in(table, find_positions(columns_of(table.schema), where=self.where))
+        positions = dataclasses.replace(found, epoch=epochs_or(found.epoch, self.epoch, len(table)))
+        done = crossmatch(
+            table, positions, requests, self.options, session=self._open, folder=self.blocks, progress=progress
+        )
+        if len(done.summary["failed"]) == len(requests):
+            said = "; ".join(f"{item['name']}: {item['message']}" for item in done.summary["catalogues"])
+            raise EmberlineError("no catalogue answered", found=said, action="Nothing was written. Run it again later.")
+        return done
+
+    def _open(self) -> Session:
         from emberline.vo.client import open_session
 
-        return session if session is not None else open_session(workspace)
-
-    return crossmatch(table, positions, requests, options, session=opened, folder=blocks, progress=progress)
+        return self.session if self.session is not None else open_session(self.workspace)
 
 
-def _positions(table: pa.Table, epoch: float, where: str) -> Positions:
-    columns = find_positions(columns_of(table.schema), where=where)
-    found = positions_in(table, columns)
-    return dataclasses.replace(found, epoch=epochs_or(found.epoch, epoch, len(table)))
+def crossmatch_pairs(
+    left: Path | str,
+    right: Path | str,
+    out: Sequence[Path],
+    radius_arcsec: float,
+    *,
+    keep: Keep = "nearest",
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Match two archives or tables of any size and write the pairs; a Parquet file alone is written piece by piece.
+
+    Returns
+    -------
+    dict
+        The numbers: rows of both, pairs, rows with a partner, ambiguous ones.
+
+    Raises
+    ------
+    ConfigError
+        A table cannot be used, or no file is named.
+    """
+    if not out:
+        raise ConfigError("it is not said where the pairs go", expected="a file: --out pairs.parquet")
+    for file in out:
+        check_format(file)
+    if all(file.suffix.lower() == ".parquet" for file in out):
+        summary = write_pairs(left, right, out[0], radius_arcsec, keep=keep, progress=progress)
+        for file in out[1:]:
+            with atomic_path(file) as temporary:
+                shutil.copyfile(out[0], temporary)
+    else:
+        with tempfile.TemporaryDirectory(prefix="emberline-") as scratch:
+            sources = [open_source(path, Path(scratch)) for path in (left, right)]
+            found, summary = match_sources(sources[0], sources[1], radius_arcsec, keep=keep, progress=progress)
+            table = pairs_table(sources[0], sources[1], found)
+        for file in out:
+            write_candidates(table, file, provenance(left=str(left), right=str(right), radius_arcsec=radius_arcsec))
+    return {**dataclasses.asdict(summary), "radius_arcsec": radius_arcsec, "keep": keep}
 
 
 def kept_summary(folder: Path) -> Mapping[str, Any] | None:
