@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from emberline.confinement import Confinement
 from emberline.jobs import JobContext, JobType, Preset, parameter
 from emberline.jobs.parameters import RESERVED
+
+if TYPE_CHECKING:
+    from emberline.archive.matrix import FeatureMatrix
 
 __all__ = [
     "FEATURES",
@@ -19,6 +22,7 @@ __all__ = [
     "IngestParameters",
     "SimulateParameters",
     "bounds_of",
+    "features_summary",
     "reach",
     "run_features",
     "run_ingest",
@@ -93,6 +97,7 @@ def run_ingest(parameters: IngestParameters, context: JobContext) -> dict[str, A
         reader=parameters.reader or None,
         workers=parameters.workers,
         confinement=bounds_of(context),
+        engine=context.engine,
         progress=context.progress,
     )
     return {**dataclasses.asdict(summary), "archive": shown(context, parameters.into)}
@@ -137,7 +142,14 @@ def run_features(parameters: FeaturesParameters, context: JobContext) -> dict[st
     named = parameters.recipe in shipped_recipes() or not (os.sep in parameters.recipe or ".toml" in parameters.recipe)
     recipe = Recipe.load(parameters.recipe if named else os.fspath(reach(context, parameters.recipe)))
     archive = open_archive(reach(context, parameters.archive, write=True))
-    matrix = archive.build_features(recipe, workers=parameters.workers, progress=context.progress)
+    matrix = archive.build_features(
+        recipe, workers=parameters.workers, engine=context.engine, progress=context.progress
+    )
+    return features_summary(matrix)
+
+
+def features_summary(matrix: FeatureMatrix) -> dict[str, Any]:
+    """What was made, as JSON can hold it."""
     return {
         "recipe": matrix.recipe.name,
         "recipe_hash": matrix.recipe_hash,

@@ -26,6 +26,7 @@ from emberline.campaign.rounds import predict_pool, run_steps
 from emberline.campaign.summary import summarise
 from emberline.campaign.training import join_sets, load_training_set, save_training_set
 from emberline.config import from_toml, to_toml
+from emberline.engine import Engine
 from emberline.errors import CampaignError, ConfigError
 from emberline.features import Recipe
 from emberline.files import exclusive_lock, write_text
@@ -145,10 +146,10 @@ class Campaign:
         """The configuration as it is written in the folder: its paths are relative to it."""
         return from_toml(CampaignConfig, self.path / "campaign.toml")
 
-    def prepare(self, *, progress: Progress = silent) -> Pool:
-        """Open the pool, once."""
+    def prepare(self, *, engine: Engine | None = None, progress: Progress = silent) -> Pool:
+        """Open the pool, once; features that are missing are built on `engine`."""
         if self._pool is None:
-            self._pool = open_pool(self.config.pool, self.recipe, progress=progress)
+            self._pool = open_pool(self.config.pool, self.recipe, engine=engine, progress=progress)
         return self._pool
 
     @property
@@ -238,11 +239,11 @@ class Campaign:
         """Hold the campaign's lock: one process at a time works on its rounds."""
         return exclusive_lock(self.path / "run.lock", "another run works on this campaign")
 
-    def advance(self, *, batch: int | None = None, progress: Progress = silent) -> int:
+    def advance(self, *, batch: int | None = None, engine: Engine | None = None, progress: Progress = silent) -> int:
         """Train, predict and query: everything of a round that needs no oracle. An open round is resumed.
 
         `batch` is how many spectra a new round asks about; 0 makes a closing round, which asks only for the final
-        control sample. Returns the round's number.
+        control sample. The network reads the pool on `engine`, by default here. Returns the round's number.
         """
         current = self.current_round()
         if current is None:
@@ -251,15 +252,15 @@ class Campaign:
             number = len(self.rounds())
             self.database.start_round(number, batch=size, control=control)
             current = self.database.rounds()[-1]
-        run_steps(self, current, progress=progress)
+        run_steps(self, current, engine=engine, progress=progress)
         return int(current["number"])
 
-    def predict(self, *, progress: Progress = silent) -> bool:
+    def predict(self, *, engine: Engine | None = None, progress: Progress = silent) -> bool:
         """Let the newest network read the pool, unless it has read this one; returns whether it did so now.
 
         For a pool that has grown. The estimates stay those of the rounds: labels of a further round renew them.
         """
-        return predict_pool(self, progress=progress)
+        return predict_pool(self, engine=engine, progress=progress)
 
     def finish_round(self, *, truth: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Close the open round: estimates from the control labels, counts, timings. Returns the summary."""

@@ -55,7 +55,7 @@ def _opened(folder: Path, context: JobContext) -> Iterator[Campaign]:
         if context.confinement is not None:
             for archive in campaign.config.pool.archives:
                 _check_archive(campaign, reach(context, archive), context)
-        campaign.prepare(progress=context.progress)
+        campaign.prepare(engine=context.engine, progress=context.progress)
         yield campaign
 
 
@@ -135,7 +135,7 @@ def run_round(parameters: RoundParameters, context: JobContext) -> dict[str, Any
         state = context.checkpoint or _begin(campaign, parameters, context)
         number = int(state["round"])
         if number == len(campaign.rounds()) or campaign.current_round() is not None:
-            number = campaign.advance(batch=parameters.batch, progress=context.progress)
+            number = campaign.advance(batch=parameters.batch, engine=context.engine, progress=context.progress)
             if not campaign.open_questions():
                 campaign.finish_round()  # it asks nothing, so there is nothing to wait for
             else:
@@ -159,7 +159,9 @@ def _begin(campaign: Campaign, parameters: RoundParameters, context: JobContext)
                 where=shown(context, parameters.campaign),
                 action="Answer them, or close the round without them by finish = true.",
             )
-        closed = campaign.advance(progress=context.progress)  # a pool that has grown since is read first
+        closed = campaign.advance(
+            engine=context.engine, progress=context.progress
+        )  # a pool that has grown since is read first
         campaign.finish_round()
         current = None
     number = len(campaign.rounds()) if current is None else int(current["number"])
@@ -218,7 +220,7 @@ def run_predict(parameters: PredictParameters, context: JobContext) -> dict[str,
     from emberline.campaign.predictions import latest_model
 
     with _opened(parameters.campaign, context) as campaign, campaign.alone():
-        changed = campaign.predict(progress=context.progress)
+        changed = campaign.predict(engine=context.engine, progress=context.progress)
         newest = latest_model(campaign.path)
         return {
             "campaign": shown(context, parameters.campaign),

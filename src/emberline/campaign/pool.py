@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from emberline.archive import Archive, open_archive
 from emberline.campaign.config import OracleConfig, PoolConfig, StartConfig
 from emberline.campaign.oracle import answers_from_rows, table_oracle
+from emberline.engine import Engine
 from emberline.errors import CampaignError
 from emberline.features import Recipe
 from emberline.progress import Progress, silent
@@ -112,12 +113,12 @@ class TrainingSet:
     identifiers: NDArray[np.str_]
 
 
-def open_pool(config: PoolConfig, recipe: Recipe, *, progress: Progress = silent) -> Pool:
+def open_pool(config: PoolConfig, recipe: Recipe, *, engine: Engine | None = None, progress: Progress = silent) -> Pool:
     """Open the archives of a pool and their features, which are built where they are missing or incomplete."""
     archives, parts = [], []
     for index, path in enumerate(config.archives):
         archive = open_archive(path)
-        features = archive.build_features(recipe, progress=progress)
+        features = archive.build_features(recipe, engine=engine, progress=progress)
         identifiers = np.asarray(features.identifiers, dtype=np.str_)
         keep = np.ones(len(identifiers), bool)
         if config.where:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -21,7 +22,9 @@ from emberline.campaign.predictions import (
     stream,
 )
 from emberline.campaign.questions import ask_round
+from emberline.campaign.scoring import Predictor
 from emberline.campaign.training import training_set
+from emberline.engine import Engine, LocalEngine, Matrix, matrix_of
 from emberline.errors import CampaignError
 from emberline.files import atomic_path, sha256_of, write_text
 from emberline.progress import Progress
@@ -34,14 +37,14 @@ __all__ = ["predict_pool", "run_steps"]
 _BLOCK = 65_536
 
 
-def run_steps(campaign: Campaign, current: dict[str, Any], *, progress: Progress) -> None:
+def run_steps(campaign: Campaign, current: dict[str, Any], *, engine: Engine | None = None, progress: Progress) -> None:
     """Run those steps of a round that are not done yet; a pool that has grown since is read again."""
-    campaign.prepare(progress=progress)
+    campaign.prepare(engine=engine, progress=progress)
     number = int(current["number"])
     done = campaign.database.steps(number)
     steps: dict[str, Callable[[Campaign, dict[str, Any], Progress], None]] = {
         "train": _train,
-        "predict": _predict,
+        "predict": functools.partial(_predict, engine=engine),
         "query": ask_round,
     }
     for step, work in steps.items():
@@ -75,19 +78,21 @@ def _train(campaign: Campaign, current: dict[str, Any], progress: Progress) -> N
     model.save(model_file(campaign.path, number))
 
 
-def _predict(campaign: Campaign, current: dict[str, Any], progress: Progress) -> None:
+def _predict(campaign: Campaign, current: dict[str, Any], progress: Progress, *, engine: Engine | None = None) -> None:
     number = int(current["number"])
-    model = model_of_round(campaign, number)
-    if model is None:
+    if model_of_round(campaign, number) is None:
         return
-    pool = campaign.pool
+    pool, engine = campaign.pool, LocalEngine() if engine is None else engine
     folder = round_folder(campaign.path, number)
     folder.mkdir(parents=True, exist_ok=True)
-    partial = _Partial(folder, len(pool), len(campaign.config.classes), _made_by(campaign, number))
+    classes = len(campaign.config.classes)
+    partial = _Partial(folder, len(pool), classes, _made_by(campaign, number))
     progress("predict", partial.done, len(pool))
-    for start in range(partial.done, len(pool), _BLOCK):
-        block = slice(start, min(start + _BLOCK, len(pool)))
-        partial.write(block, model.predict(np.ascontiguousarray(pool.values[block], dtype=np.float32)))
+    predictor = Predictor(engine.share(model_file(campaign.path, number).read_bytes()), campaign.recipe.hash)
+    source = Matrix(pool.values, start=partial.done, rows=_BLOCK)
+    for batch in engine.map_batches(predictor, source, schema=Predictor.schema(classes)):
+        block = slice(batch["row"][0].as_py(), batch["row"][-1].as_py() + 1)
+        partial.write(block, matrix_of(batch["probabilities"]))
         progress("predict", block.stop, len(pool))
     partial.publish(folder / "probabilities.npy")
     write_text(folder / "pool.txt", pool.fingerprint)
@@ -130,7 +135,7 @@ class _Partial:
         self._note.unlink(missing_ok=True)
 
 
-def predict_pool(campaign: Campaign, *, progress: Progress) -> bool:
+def predict_pool(campaign: Campaign, *, engine: Engine | None = None, progress: Progress) -> bool:
     """See `Campaign.predict`.
 
     Raises
@@ -138,7 +143,7 @@ def predict_pool(campaign: Campaign, *, progress: Progress) -> bool:
     CampaignError
         No network has been trained yet.
     """
-    campaign.prepare(progress=progress)
+    campaign.prepare(engine=engine, progress=progress)
     newest = latest_model(campaign.path)
     if newest is None:
         raise CampaignError("no network has been trained yet", where=str(campaign.path), action="Run a round first.")
@@ -146,7 +151,7 @@ def predict_pool(campaign: Campaign, *, progress: Progress) -> bool:
     if _has_read(campaign, number):
         return False
     begun = time.perf_counter()
-    _predict(campaign, {"number": number}, progress)
+    _predict(campaign, {"number": number}, progress, engine=engine)
     if "predict" not in campaign.database.steps(number):
         campaign.database.finish_step(number, "predict", time.perf_counter() - begun)
     return True

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from emberline.cli import harvests
+from emberline.cli.engines import EngineChoice, engine_options
 from emberline.cli.output import EXIT_REJECTED, json_option, progress_display, show
 
 __all__ = ["features", "info", "ingest", "simulate"]
@@ -20,6 +22,7 @@ _workers_option = click.option("--workers", type=click.IntRange(min=1), help="Pr
 @click.option("--into", required=True, type=click.Path(path_type=Path), help="The archive's folder; made when new.")
 @click.option("--reader", help="Force a reader instead of detecting the format of each file.")
 @_workers_option
+@engine_options
 @harvests.source_options
 @json_option
 @click.pass_context
@@ -30,6 +33,7 @@ def ingest(
     into: Path,
     reader: str | None,
     workers: int | None,
+    engine: EngineChoice,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -37,7 +41,8 @@ def ingest(
 
     PATHS are files, folders, glob patterns, and tar or zip files whose members are spectra. What is already in the
     archive is skipped; what cannot be read is listed in the archive's rejected.parquet and the rest goes on. After
-    an interruption the same command resumes.
+    an interruption the same command resumes. With --engine spark they may be addresses that Spark's readers know,
+    such as hdfs://host/folder and s3a://bucket/folder.
 
     Without PATHS spectra are fetched: from SSAP services at a position, from a VOTable with addresses, or from the
     answer to a TAP query; what became of each file is in `emberline harvest history`. Without these either, it goes
@@ -50,12 +55,12 @@ def ingest(
             raise click.UsageError("Missing argument 'PATHS...', or what to fetch: --ssap, --votable or --tap.")
         harvests.run(context, into, reader, as_json, options)
         return
-    from emberline.archive.jobs import INGEST, IngestParameters
-    from emberline.jobs import run_foreground
+    from emberline.archive import ingest as read_into
+    from emberline.provenance import plain
 
-    asked = IngestParameters(tuple(map(Path, paths)), into, reader or "", workers)
-    with progress_display() as progress:
-        summary = run_foreground(INGEST, asked, progress=progress)
+    with progress_display() as progress, engine.started(workers) as where:
+        done = read_into(paths, into, reader=reader, workers=workers, engine=where, progress=progress)
+    summary = plain(dataclasses.asdict(done))
     show(summary, as_json=as_json, text=_ingest_text)
     if summary["rejected"]:
         context.exit(EXIT_REJECTED)
@@ -161,16 +166,28 @@ def _simulate_text(summary: dict[str, Any], into: Path) -> str:
 @click.command(epilog="Example: emberline features lamost --recipe halpha-140")
 @click.argument("archive", type=click.Path(path_type=Path))
 @click.option("--recipe", required=True, help="A TOML file, or the name of a shipped recipe.")
+@click.option(
+    "--parts",
+    default="",
+    metavar="URL",
+    help="With Spark: where a copy of the archive's folder spectra/ is, as hdfs://….",
+)
 @_workers_option
+@engine_options
 @json_option
-def features(archive: Path, recipe: str, workers: int | None, as_json: bool) -> None:
+def features(archive: Path, recipe: str, parts: str, workers: int | None, engine: EngineChoice, as_json: bool) -> None:
     """Compute an archive's feature vectors.
 
     They are kept in the archive, under the recipe's hash; what is there already is not computed again.
     """
-    from emberline.archive.jobs import FEATURES, FeaturesParameters
-    from emberline.jobs import run_foreground
+    from emberline.archive import open_archive
+    from emberline.archive.jobs import features_summary
+    from emberline.features import Recipe
 
-    with progress_display() as progress:
-        result = run_foreground(FEATURES, FeaturesParameters(archive, recipe, workers), progress=progress)
+    if parts and engine.name != "spark":
+        raise click.UsageError("--parts is for --engine spark")
+    opened, wanted = open_archive(archive), Recipe.load(recipe)
+    with progress_display() as progress, engine.started(workers) as where:
+        matrix = opened.build_features(wanted, workers=workers, engine=where, parts=parts, progress=progress)
+    result = features_summary(matrix)
     show(result, as_json=as_json, text=lambda found: "\n".join(_lines(found)))

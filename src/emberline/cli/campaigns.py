@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from emberline.cli.engines import EngineChoice, engine_options
 from emberline.cli.output import json_option, progress_display, show
 
 __all__ = ["campaign", "candidates", "report"]
@@ -56,8 +57,9 @@ def run(folder: Path, oracle: Path, rounds: int | None, as_json: bool) -> None:
 @_campaign_argument
 @click.option("--batch", type=click.IntRange(min=0), help="How many to ask about; 0 for the final control sample only.")
 @click.option("--finish", is_flag=True, help="Close the open round although some of its questions have no answer.")
+@engine_options
 @json_option
-def run_round(folder: Path, batch: int | None, finish: bool, as_json: bool) -> None:
+def run_round(folder: Path, batch: int | None, finish: bool, engine: EngineChoice, as_json: bool) -> None:
     """Run one round as far as it goes without answers.
 
     Closes the open round when all its questions are answered; then trains, predicts the pool, and chooses what to ask
@@ -70,8 +72,8 @@ def run_round(folder: Path, batch: int | None, finish: bool, as_json: bool) -> N
     from emberline.campaign.panels.jobs import start_in_background
     from emberline.jobs import run_foreground
 
-    with progress_display() as progress:
-        outcome = run_foreground(ROUND, RoundParameters(folder, batch, finish), progress=progress)
+    with progress_display() as progress, engine.started() as where:
+        outcome = run_foreground(ROUND, RoundParameters(folder, batch, finish), progress=progress, engine=where)
     if outcome["open_questions"]:
         start_in_background(folder)
     show(outcome, as_json=as_json, text=_round_text)
@@ -127,8 +129,9 @@ def _context_text(status: dict[str, Any]) -> str:
 
 @campaign.command("predict", epilog="Example: emberline campaign predict be-stars")
 @_campaign_argument
+@engine_options
 @json_option
-def run_predict(folder: Path, as_json: bool) -> None:
+def run_predict(folder: Path, engine: EngineChoice, as_json: bool) -> None:
     """Let the newest network read a pool that has grown.
 
     The candidates then include the new spectra. Estimates stay those of the last round; a further round renews them.
@@ -136,8 +139,8 @@ def run_predict(folder: Path, as_json: bool) -> None:
     from emberline.campaign.jobs import PREDICT, PredictParameters
     from emberline.jobs import run_foreground
 
-    with progress_display() as progress:
-        outcome = run_foreground(PREDICT, PredictParameters(folder), progress=progress)
+    with progress_display() as progress, engine.started() as where:
+        outcome = run_foreground(PREDICT, PredictParameters(folder), progress=progress, engine=where)
     show(outcome, as_json=as_json, text=_predict_text)
 
 

@@ -37,6 +37,8 @@ class JobContext:
         Its records go into the job's log with the time; so does what is printed.
     confinement : Confinement or None
         None in the foreground, where the user's own rights are the limit.
+    engine : optional
+        Where array work runs (`emberline.engine.Engine`); None, as always in a workspace, means on this machine.
     """
 
     folder: Path
@@ -45,6 +47,7 @@ class JobContext:
     checkpoint: dict[str, Any] | None = None
     log: logging.Logger = dataclasses.field(default_factory=lambda: logging.getLogger("emberline.job"))
     confinement: Confinement | None = None
+    engine: Any = None
     save: Callable[[Mapping[str, Any]], None] = dataclasses.field(default=_forget, repr=False)
 
     def save_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:

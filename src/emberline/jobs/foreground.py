@@ -18,7 +18,7 @@ __all__ = ["run_foreground"]
 
 
 def run_foreground(
-    job_type: JobType, parameters: Any, *, progress: Progress = silent, folder: Path | None = None
+    job_type: JobType, parameters: Any, *, progress: Progress = silent, folder: Path | None = None, engine: Any = None
 ) -> dict[str, Any]:
     """Do a job in this process and return its summary.
 
@@ -31,6 +31,8 @@ def run_foreground(
     progress : Progress
     folder : Path, optional
         Where result files go; without it they are not kept.
+    engine : optional
+        Where the job's array work runs, see `JobContext.engine`.
 
     Raises
     ------
@@ -42,4 +44,4 @@ def run_foreground(
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emberline-")))
         folder.mkdir(parents=True, exist_ok=True)
-        return call(job_type, values, JobContext(folder=folder, progress=progress))
+        return call(job_type, values, JobContext(folder=folder, progress=progress, engine=engine))
