@@ -1,6 +1,7 @@
 """The oracle's page in a real browser: key to the next spectrum, saved, pan and zoom, first page; medians and p95.
 
-The named baseline is the same page without prefetching, which waits for the server after each key.
+The named baseline is the same page without prefetching, which waits for the server after each key. What panels of
+context cost is measured in turn with the same page without them: once full, once with every one at its time limit.
 
     python benchmarks/label_page.py [--spectra 1000000] [--keys 60] [--delay 0.2]
 
@@ -74,7 +75,7 @@ def make_campaigns(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
         mapping = {
             "name": name, "classes": ["none", "emission"], "targets": ["emission"], "recipe": "halpha-140",
-            "pool": {"archives": [archive]}, "query": {"batch": 150, "strategy": "random", "cold_start": "random"},
+            "pool": {"archives": [archive]}, "query": {"batch": 600, "strategy": "random", "cold_start": "random"},
         }  # fmt: skip
         campaign = new_campaign(folder / name, from_mapping(CampaignConfig, mapping).resolved(folder))
         campaign.advance()
@@ -101,6 +102,8 @@ def block(rng: np.random.Generator, count: int, pixels: int, name: str) -> Any:
 def serve(folder: Path, delay: float) -> None:
     """Serve the workspace with every request to the API delayed."""
     import uvicorn
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse
 
     from emberline.jobs import Workspace
     from emberline.web import create_app
@@ -110,7 +113,18 @@ def serve(folder: Path, delay: float) -> None:
     async def slowed(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"].startswith("/api/"):
             await asyncio.sleep(delay)
+            if scope["path"].endswith("/context"):
+                await context(scope, receive, send)
+                return
         await app(scope, receive, send)
+
+    async def context(scope: Any, receive: Any, send: Any) -> None:
+        """What the page's header asks for: all panels full, or no answer until the page gives up."""
+        request = Request(scope, receive)
+        if request.headers.get("x-panels") == "hang":
+            while not await request.is_disconnected():
+                await asyncio.sleep(0.1)
+        await JSONResponse(full_panels(request.query_params["spectrum"]))(scope, receive, send)
 
     config = uvicorn.Config(slowed, port=0, log_level="warning")
     server = uvicorn.Server(config)
@@ -123,6 +137,23 @@ def serve(folder: Path, delay: float) -> None:
         await task
 
     asyncio.run(main())
+
+
+def full_panels(spectrum: str) -> dict[str, Any]:
+    """Eight panels with everything that a panel can have."""
+    facts = [
+        {"label": f"Magnitude {i}", "value": "12.34 ± 0.01", "unit": "mag", "link": "", "title": ""} for i in range(12)
+    ]
+    links = [{"text": f"Survey {i}", "href": f"https://example.org/{i}"} for i in range(4)]
+    warning = {"severity": "danger", "text": "A star 2 mag brighter at 3″ puts its light into the fibre."}
+    whole = {"service": "example.org", "asked": "2026-01-01T00:00:00Z", "message": "", "facts": facts, "links": links}
+    panels = [
+        {"name": name, "title": name.title(), "state": "found", "warnings": [], "overlays": [], "image": None, **whole}
+        for name in ("confusion", "identity", "photometry", "spectra", "catalogues", "sky", "variability", "literature")
+    ]
+    panels[0]["warnings"] = [warning]
+    panels[5]["image"] = {"href": f"/static/logo.svg?{spectrum}", "alt": "Sky", "width": 320, "height": 320, "fov": 120}
+    return {"spectrum": spectrum, "panels": panels}
 
 
 @contextlib.contextmanager
@@ -160,6 +191,23 @@ def press_keys(page: Any, keys: int, pause_ms: int) -> dict[str, list[float]]:
     return found
 
 
+def press_with_panels(browser: Any, base: str, keys: int, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds from key to picture, in turn without panels, with full ones, and with every one at its limit."""
+    pages = {}
+    for kind in ("none", "full", "hang"):
+        pages[kind] = new_page(browser, "window.emberlineNoContext = true;" if kind == "none" else "", kind)
+        at_spectrum(pages[kind], base, "search")
+        press_keys(pages[kind], 4, 350)  # its first keys are not measured
+    found: dict[str, list[float]] = {kind: [] for kind in pages}
+    for _ in range(rounds):
+        for kind, page in pages.items():
+            page.bring_to_front()
+            found[kind] += press_keys(page, max(4, keys // rounds), 350)["painted"]
+    for page in pages.values():
+        page.context.close()
+    return found
+
+
 def row(name: str, values: list[float], unit: str, limit: str) -> str:
     ordered = sorted(values)
     p95 = ordered[min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))]
@@ -182,6 +230,13 @@ def measure(folder: Path, keys: int, delay: float) -> None:
             quick = press_keys(page, keys, 350)
             print(row("key to painted", quick["painted"], "ms", "100"))
             print(row("key to saved", quick["saved"], "ms", "150"))
+            found = press_with_panels(browser, base, keys, 4)
+            print(row("key to painted, without panels of context", found["none"], "ms", ""))
+            print(row("the same with all panels full", found["full"], "ms", "100"))
+            print(row("the same with every panel at its time limit", found["hang"], "ms", "100"))
+            for kind, words in (("full", "full"), ("hang", "at its time limit")):
+                ratio = statistics.median(found[kind]) / statistics.median(found["none"])
+                print(f"ratio to without panels, every panel {words}: {ratio:.2f}")
             at_spectrum(page, base, "long-search")
             times = page.evaluate(FRAMES)
             rate = sorted(1000 / (b - a) for a, b in itertools.pairwise(times) if b > a)
@@ -201,8 +256,9 @@ def measure(folder: Path, keys: int, delay: float) -> None:
         browser.close()
 
 
-def new_page(browser: Any, more: str = "") -> Any:
-    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+def new_page(browser: Any, more: str = "", panels: str = "none") -> Any:
+    headers = {"x-panels": panels}
+    page = browser.new_context(viewport={"width": 1440, "height": 900}, extra_http_headers=headers).new_page()
     page.add_init_script(WATCH + more)
     return page
 

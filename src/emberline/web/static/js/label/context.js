@@ -54,9 +54,23 @@ export class Context {
     this.store.addEventListener("failed", ({ detail }) => detail.identifier === this.identifier && this.unreachable(detail));
     this.box.addEventListener("opened", () => this.render(this.identifier));
     this.column.addEventListener("click", (event) => event.detail && event.target.closest("button, a, input, label") && setTimeout(focus));
+    this.fit(this.column.parentElement);
     this.arrange(remembered());
     this.show(localStorage.getItem(SHOWN) !== "off");
     this.leave();
+  }
+
+  /** The columns end where the window does, whatever stands above them, and the answers are seen whole. */
+  fit(beside) {
+    const answers = beside.querySelector(".answers");
+    const measure = () => {
+      const { top } = beside.parentElement.getBoundingClientRect();
+      if (!beside.offsetParent) return;
+      beside.style.setProperty("--above", `${Math.round(top + window.scrollY)}px`);
+      beside.style.setProperty("--answers", `${answers.offsetHeight}px`);
+    };
+    const observer = new ResizeObserver(measure);
+    for (const element of [answers, document.querySelector(".round"), byId("help")]) observer.observe(element);
   }
 
   get shown() {
@@ -89,6 +103,7 @@ export class Context {
 
   /** A spectrum has been painted: show what is known of it, and fetch what is known of those that come next. */
   enter(identifier, position, ahead) {
+    if (window.emberlineNoContext) return; // a benchmark looks what panels cost
     this.coming = identifier;
     afterPaint(() => {
       if (this.coming !== identifier) return;
