@@ -49,9 +49,9 @@ def check(workspace: Path | None, as_json: bool) -> None:
     Every service is told of with what it answered or what is wrong. The exit code is 1 when one of those that are
     switched on does not answer.
     """
-    from emberline.vo.client.check import check as check_services
-
     with _session(workspace) as session:
+        from emberline.vo.client.check import check as check_services
+
         results = check_services(session, done=_say_line)
     found = [
         {
@@ -136,9 +136,9 @@ def resolve(name: str, workspace: Path | None, as_json: bool) -> None:
 
     The name resolver Sesame of the CDS is asked, which asks SIMBAD, NED and VizieR.
     """
-    from emberline.vo.client.names import resolve as resolve_name
-
     with _session(workspace) as session:
+        from emberline.vo.client.names import resolve as resolve_name
+
         found = resolve_name(session, name)
     if found is None:
         raise click.ClickException(f"no object is known by the name {name!r}")
@@ -160,13 +160,14 @@ def _resolve_text(found: dict[str, Any]) -> str:
     return "\n".join(lines + ([", ".join(others)] if others else []))
 
 
-_PROTOCOLS = ("ssa", "sia", "sia2", "scs", "tap")
+_PROTOCOLS = ("ssa", "scs", "sia", "sia2", "tap", "slap", "datalink", "soda")
+_WAVEBANDS = ("radio", "millimeter", "infrared", "optical", "uv", "euv", "x-ray", "gamma-ray", "neutrino")
 
 
 @vo.command(epilog="Example: emberline vo search --protocol ssa --waveband optical 'Be stars'")
 @click.argument("words", nargs=-1)
 @click.option("--protocol", type=click.Choice(_PROTOCOLS), help="Only services of this protocol.")
-@click.option("--waveband", default="", help="Only services of this part of the spectrum: optical, uv, x-ray.")
+@click.option("--waveband", type=click.Choice(_WAVEBANDS), help="Only services of this part of the spectrum.")
 @click.option(
     "--position", help="Only services that cover this place: right ascension and declination, as 345.48,42.33."
 )
@@ -177,7 +178,7 @@ _PROTOCOLS = ("ssa", "sia", "sia2", "scs", "tap")
 def search(
     words: tuple[str, ...],
     protocol: str | None,
-    waveband: str,
+    waveband: str | None,
     position: str | None,
     radius: float,
     limit: int,
@@ -185,19 +186,17 @@ def search(
     as_json: bool,
 ) -> None:
     """Find services in the registry of the Virtual Observatory by WORDS that describe them."""
-    from astropy.coordinates import Angle
-
-    from emberline.vo.client.registry import search as search_registry
-
     place = _place(position) if position else None
     with _session(workspace) as session:
+        from emberline.vo.client.registry import search as search_registry
+
         services = search_registry(
             session,
             protocol=protocol or "",
             keywords=words,
-            waveband=waveband,
+            waveband=waveband or "",
             position=place,
-            radius=Angle(radius, "deg") if place is not None else None,
+            radius=radius if place is not None else None,
             limit=limit,
         )
     found = [
@@ -220,6 +219,8 @@ def _place(text: str) -> Any:
 
     try:
         ra, dec = (float(part) for part in text.replace(",", " ").split())
+        if not 0 <= ra <= 360:
+            raise ValueError("no right ascension")
         return SkyCoord(ra, dec, unit="deg", frame="icrs")
     except ValueError:
         raise click.BadParameter(
