@@ -106,6 +106,8 @@ class OtherArchives:
         All requests, in the order in which they came.
     faults : list of Fault
         Add one to make a service misbehave.
+    documents : dict of str to (bytes, str)
+        What ``/document/<name>`` answers: a body and its media type.
     objects : tuple of SkyObject
     workspace : Path
         The folder of the simulated archive, ``alpha`` in it, as ``emberline serve`` would open it.
@@ -116,6 +118,7 @@ class OtherArchives:
         self.workspace = workspace
         self.asked: list[Asked] = []
         self.faults: list[Fault] = []
+        self.documents: dict[str, tuple[bytes, str]] = {}
         self.objects: tuple[SkyObject, ...] = OBJECTS
         self.services = ServicesConfig(
             registry=f"{url}/registry/tap",
@@ -154,6 +157,11 @@ class OtherArchives:
             "gaia": f"{self.url}/gaia/tap",
             "far": f"{self.url}/nowhere/ssap?",
         }
+
+    def document(self, name: str, body: bytes | str, media_type: str = VOTABLE) -> str:
+        """The address under which a document is from now on."""
+        self.documents[name] = (body.encode() if isinstance(body, str) else body, media_type)
+        return f"{self.url}/document/{name}"
 
     def count(self, path: str) -> int:
         """How many requests came to paths that begin so."""
@@ -229,8 +237,14 @@ def _routes(others: OtherArchives, stack: contextlib.ExitStack) -> list[BaseRout
     routes: list[BaseRoute] = []
     for name, tables in sets.items():
         routes.append(Mount(f"/{name}/tap", routes=TapService(tables).routes()))
+
+    async def document(request: Request) -> Response:
+        found = others.documents.get(request.path_params["name"])
+        return PlainTextResponse("Nothing here.", 404) if found is None else Response(found[0], media_type=found[1])
+
     return [
         *routes,
+        Route("/document/{name:path}", document, methods=["GET", "POST"]),
         Route("/xmatch/sync", _xmatch, methods=["POST"]),
         Route("/sesame/{rest:path}", _sesame),
         Route("/sesame", _sesame),

@@ -282,7 +282,7 @@ def _bits_at(data: bytes, place: int, *, size: int | None, array: bool) -> tuple
     count, place = _length(data, place, size)
     packed = _piece(data, place, (count + 7) // 8)
     bits = [bool(packed[number >> 3] & (0x80 >> (number & 7))) for number in range(count)]
-    return (bits if array else bits[0]), place + len(packed)
+    return (bits if array else packed != b"\0"), place + len(packed)  # writers disagree on which of the eight it is
 
 
 def _numbers_at(

@@ -136,6 +136,9 @@ def parse(body: bytes, url: str) -> Document:
         reader.parser.Parse(body.lstrip(b" \t\r\n"), True)
     except expat.ExpatError as error:
         raise _no_votable(body, url, reader, error) from None
+    except _OtherRootError as error:
+        kind = "an HTML page" if str(error).lower() == "html" else f"the element {error}"
+        raise ProtocolError("the answer is no VOTable", url=url, found=kind, service_said=said(body)) from None
     except (ValueError, LookupError) as error:
         raise ProtocolError(f"is no readable XML ({str(error)[:80]})", url=url, service_said=said(body)) from None
     return reader.document
@@ -159,6 +162,10 @@ def _kind(body: bytes) -> str:
         return "an HTML page"
     names = {b"simple  =": "a FITS file", b"\x1f\x8b": "a compressed file", b"{": "JSON", b"%pdf": "a PDF"}
     return next((name for head, name in names.items() if start.startswith(head)), "something else")
+
+
+class _OtherRootError(Exception):
+    """It is XML, but no VOTable."""
 
 
 class _Reader:
@@ -194,9 +201,7 @@ class _Reader:
             return
         if not self.began:
             if name.upper() != "VOTABLE":
-                raise ProtocolError(
-                    "the answer is no VOTable", url=self.url, found=f"the element {name}", expected="VOTABLE"
-                )
+                raise _OtherRootError(name)
             self.began = True
         if len(self._path) > _DEPTH:
             raise ProtocolError("the VOTable's elements are nested too deeply", url=self.url)
