@@ -54,12 +54,14 @@ class Constraints:
     limit: int | None = None
 
     def moments(self) -> tuple[Time, Time] | None:
-        """`time` as two moments; an open end lies far away."""
+        """`time` as two moments; open ends are 1960, where UTC begins, and the end of this year."""
         from astropy.time import Time
 
         if self.time is None:
             return None
-        return Time(self.time[0] or "1850-01-01", scale="utc"), Time(self.time[1] or "2150-01-01", scale="utc")
+        year = datetime.datetime.now(datetime.UTC).year
+        first, last = self.time[0] or "1960-01-01T00:00:00", self.time[1] or f"{year}-12-31T23:59:59"
+        return Time(first, scale="utc"), Time(max(first, last), scale="utc")
 
 
 def parse_size(text: str) -> float:
