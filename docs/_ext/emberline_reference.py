@@ -33,6 +33,7 @@ MODULES = {
     "emberline.campaign.crossmatch": "Cross-match of candidates",
     "emberline.jobs": "Jobs: a persistent engine for long work",
     "emberline.sky": "Angles on the sky",
+    "emberline.vo.client": "Asking the Virtual Observatory",
     "emberline.spectra": "The spectrum itself",
     "emberline.wavelengths": "Wavelengths: air, vacuum and grids",
     "emberline.errors": "Errors",
@@ -44,6 +45,7 @@ CONFIGURATION = {
     "emberline.campaign:CampaignConfig": "A campaign",
     "emberline.features:Recipe": "A recipe",
     "emberline.jobs:WorkspaceConfig": "A workspace (`workspace.toml`)",
+    "emberline.vo.client:ClientConfig": "Services of the Virtual Observatory (`vo.toml`)",
     "emberline.vo.server.publication:Publication": "A publication (`publication.toml`)",
 }
 """The dataclasses that users write as TOML, each with its heading; those nested in them come along."""
