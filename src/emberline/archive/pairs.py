@@ -272,7 +272,7 @@ def _joined(left: Source, right: Source, found: Matches, scratch: Path) -> Itera
             f"SELECT {', '.join(names)}, p.separation, p.matches FROM pairs p JOIN {tables[0]} a ON a._row = p.l "
             f"JOIN {tables[1]} b ON b._row = p.r ORDER BY p.l, p.separation, p.r"
         )
-        yield database.execute(query).fetch_record_batch(_ROWS_PER_GROUP)
+        yield database.sql(query).to_arrow_reader(_ROWS_PER_GROUP)
 
 
 def _quoted(path: Path) -> str:
