@@ -16,6 +16,8 @@ from tests.campaign.conftest import lines, write_truth
 
 COMMANDS = [
     ("ingest",),
+    ("harvest",),
+    *(("harvest", name) for name in ["search", "options", "history"]),
     ("info",),
     ("simulate",),
     ("features",),
@@ -44,7 +46,7 @@ COMMANDS = [
     ("accounts",),
     *(("accounts", name) for name in ["add", "list", "password", "role", "remove"]),
 ]
-GROUPS = {("campaign",), ("jobs",), ("accounts",), ("samp",)}
+GROUPS = {("campaign",), ("harvest",), ("jobs",), ("accounts",), ("samp",)}
 
 
 def emberline(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -30,6 +30,7 @@ STAND_INS = {
     "candidates": "count",
     "report": "write",
     "ingest": "count",
+    "harvest": "count",
     "features": "sleep",
     "simulate": "count",
     "unheard-of": "count",

@@ -32,6 +32,7 @@ TABLE: dict[str, tuple[int, int, int, int]] = {
     "submit candidates": (FORBIDDEN, CREATED, CREATED, CREATED),
     "submit report": (FORBIDDEN, CREATED, CREATED, CREATED),
     "submit ingest": (FORBIDDEN, FORBIDDEN, CREATED, CREATED),
+    "submit harvest": (FORBIDDEN, FORBIDDEN, CREATED, CREATED),
     "submit features": (FORBIDDEN, FORBIDDEN, CREATED, CREATED),
     "submit simulate": (FORBIDDEN, FORBIDDEN, CREATED, CREATED),
     "submit unheard-of": (FORBIDDEN, FORBIDDEN, CREATED, CREATED),
