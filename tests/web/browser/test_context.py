@@ -50,6 +50,11 @@ def begun(page: Any, server: Server, documents: Any = document) -> Answers:
     return answers
 
 
+def width_of(picture: Any) -> int:
+    """The pixels of an image that has come."""
+    return int(picture.evaluate("async (image) => { await image.decode(); return image.naturalWidth; }"))
+
+
 def panel_of(page: Any, name: str) -> Any:
     return page.locator(f'.context-panel[data-panel="{name}"]')
 
@@ -72,7 +77,7 @@ def test_panels_fill_in(served: Server, browser: Browser) -> None:
     expect(panel_of(page, "literature").get_by_role("link")).to_have_text("87 articles in ADS")
     picture = page.get_by_alt_text("DSS2 colour, 2′ around the object, north up, east to the left")
     expect(picture).to_be_visible()
-    page.wait_for_function("document.querySelector('.sky img').naturalWidth === 160")
+    assert width_of(picture) == 160
     expect(panel_of(page, "sky").locator(".marks")).to_contain_text("30″")
     expect(page.get_by_role("status").filter(has_text="Danger: A star 2.9 mag brighter")).to_be_visible()
     expect(page.locator("#warnings")).to_contain_text("and 1 more")
@@ -124,7 +129,7 @@ def test_what_waits_fills_in_by_itself_and_nothing_moves(served: Server, browser
     answers.events.append(json.dumps({"spectrum": shown(page)}))
     expect(panel_of(page, "identity")).to_contain_text("B1IVe")
     expect(page.locator("#warnings")).to_contain_text("Danger")
-    page.wait_for_function("document.querySelector('.sky img')?.naturalWidth === 160")
+    assert width_of(page.locator(".sky img")) == 160
     assert places(page) == before
 
 

@@ -10,7 +10,7 @@ const SHOWN = "emberline.context";
 const KNOWN = "emberline.context.panels"; // names and titles, so that the places are there before the answer is
 const PATIENCE = 300000; // milliseconds for which a panel that is asked again is said to be
 const PAUSE = 500; // milliseconds between two looks at what comes while a whole round is asked about
-const OTHERS = { name: "others", title: "Other spectra of this object" };
+const OTHERS = { name: "others", title: "Other spectra" };
 
 function remembered() {
   try {

@@ -147,7 +147,7 @@ export class Overlays extends EventTarget {
     this.plot.set({ overlays: drawn.map((entry) => ({ ...entry.spectrum, slot: this.slot(entry) })) });
     this.plot.element.dataset.overlays = drawn.length;
     this.legend.hidden = !drawn.length;
-    this.legend.replaceChildren(...drawn.map((entry) => make("li", {}, swatch(this.slot(entry)), make("span", { class: "what" }, entry.title), make("span", { class: "soft" }, words(entry.spectrum, this.view?.metadata.velocity_frame)))));
+    this.legend.replaceChildren(...drawn.map((entry) => make("li", {}, swatch(this.slot(entry)), make("span", { class: "what" }, short(entry)), make("span", { class: "soft" }, words(entry.spectrum, this.view?.metadata.velocity_frame)))));
   }
 
   say(text) {
@@ -169,6 +169,11 @@ export class Overlays extends EventTarget {
     const error = entry.error ? make("span", { class: "failure" }, ` ${entry.error.message}`) : null;
     return make("li", {}, make("label", {}, box, swatch(this.slot(entry)), make("span", {}, make("span", { class: "what" }, entry.title), make("span", { class: "soft" }, ` ${entry.detail}${waiting}`), error)));
   }
+}
+
+/** The title without the note, which stands beside it. */
+function short({ title, spectrum: { note } }) {
+  return note && title.endsWith(` (${note})`) ? title.slice(0, -note.length - 3) : title;
 }
 
 /** How much it was scaled, and what is not known of its frame. */
