@@ -20,6 +20,7 @@ from emberline.campaign.annotation.state import State
 from emberline.campaign.config import CampaignConfig
 from emberline.campaign.database import Database, Label, Question
 from emberline.campaign.oracle import Oracle, ask, table_oracle
+from emberline.campaign.panels.registry import chosen
 from emberline.campaign.pool import Pool, TrainingSet, open_pool, starting_set
 from emberline.campaign.predictions import latest_model, load_probabilities
 from emberline.campaign.rounds import predict_pool, run_steps
@@ -66,6 +67,8 @@ def new_campaign(path: Path | str, config: CampaignConfig, *, progress: Progress
     recipe = Recipe.load(config.recipe)
     strategy(config.query.strategy, config.query.parameters)
     strategy(config.query.cold_start)
+    if config.context.panels:
+        chosen(config.context.panels)
     pool = open_pool(config.pool, recipe, progress=progress)
     starts = [starting_set(start, recipe, config.classes, progress=progress) for start in config.start]
     guidelines = read_guidelines(config)

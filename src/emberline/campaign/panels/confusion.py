@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,13 +15,14 @@ from emberline.campaign.panels.base import Caution, Fact, Finding, Panel, Place,
 from emberline.campaign.panels.leak import leak
 from emberline.campaign.panels.nebular import Nebular, measure_nebular
 from emberline.campaign.panels.plates import Neighbours, fibres_beside, measure_beside, plate_of
-from emberline.campaign.panels.sources import Source, sources_around
+from emberline.campaign.panels.sources import Source, mismatch, sources_around
 from emberline.errors import ArchiveError
 
 __all__ = ["ConfusionPanel", "blend_cautions", "leak_cautions", "nebular_cautions", "plate_cautions"]
 
 _DANGER = 0.10  # of the target's own light
 _SHOWN = 4  # neighbours that are named
+_BY_POSITION = re.compile(r"J\d{6}")  # names that repeat the position differ in their last digits for one star
 _BRIGHT = 3.0  # magnitudes by which a neighbour without a target must beat the faintest
 
 
@@ -134,7 +136,8 @@ def blend_cautions(place: Place, rows: Sequence[Mapping[str, Any]]) -> list[Caut
         for row in reversed(rows)
         if row["object"] != place.object and float(row["separation"]) <= half
     }
-    names = {str(row["name"]) for row in rows if row["name"] and float(row["separation"]) <= half}
+    near_by = [row for row in rows if float(row["separation"]) <= half]
+    names = {str(row["name"]) for row in near_by if row["name"] and not _BY_POSITION.search(str(row["name"]))}
     found = []
     if others:
         near = ", ".join(f"{name} at {row['separation']:.1f}″" for name, row in list(others.items())[:_SHOWN])
@@ -147,7 +150,7 @@ def blend_cautions(place: Place, rows: Sequence[Mapping[str, Any]]) -> list[Caut
 def leak_cautions(place: Place, sources: Sequence[Source], radius: float, least: float, faint: float) -> list[Caution]:
     """Neighbours whose light in the fibre is at least `least` of the target's, see `emberline.campaign.panels.leak`.
 
-    The target is the brightest source within `radius`; without one it is taken to be of the magnitude `faint`.
+    The target is the likeliest source within `radius` (see `target_of`); without one its magnitude is taken as `faint`.
     """
     target = target_of(sources, radius)
     magnitude = faint if target is None else target.magnitude
@@ -174,9 +177,9 @@ def _leak_caution(share: float, source: Source, target: Source | None, magnitude
 
 
 def target_of(sources: Sequence[Source], radius: float) -> Source | None:
-    """The brightest source within `radius` arcseconds."""
+    """The source within `radius` arcseconds at which the fibre was pointed: see `mismatch`."""
     near = [source for source in sources if source.separation <= radius]
-    return min(near, key=lambda source: source.magnitude, default=None)
+    return min(near, key=lambda source: mismatch(source.separation, source.magnitude), default=None)
 
 
 def _crowd_cautions(sources: Sequence[Source], radius: float, half: float) -> list[Caution]:

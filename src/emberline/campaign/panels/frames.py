@@ -30,5 +30,7 @@ def common_frame(spectrum: Spectrum, place: Place) -> tuple[NDArray[np.float64],
         return wavelength * (1 + spectrum.meta.redshift), wanted, ""
     if wanted == "rest" and np.isfinite(place.metadata.redshift) and there in _SUN:
         return wavelength / (1 + place.metadata.redshift), wanted, ""
+    if wanted == "unknown":
+        return wavelength, there, "the frame of the spectrum itself is unknown, may be off by 30 km/s"
     said = "frame unknown" if there == "unknown" else f"{there} frame"
-    return wavelength, there, f"{said}, may be off by 30 km/s"
+    return wavelength, there, f"{said}, may be off by {'any velocity' if 'rest' in (there, wanted) else '30 km/s'}"

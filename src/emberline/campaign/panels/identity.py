@@ -25,14 +25,13 @@ class IdentityPanel(Panel):
     def ask(self, places: Sequence[Place], tools: Tools) -> Mapping[str, Finding]:
         """See `Panel.ask`."""
         rows = simbad_rows(places, tools)
-        literature = tools.asking().config.services.literature
         found = {}
         for place in places:
             near = [row for row in rows.of[place.identifier] if row["separation"] <= tools.config.radius]
             if place.identifier in rows.unanswered:
                 found[place.identifier] = rows.finding(self.service)
             elif near:
-                found[place.identifier] = _identity(near, literature)
+                found[place.identifier] = _identity(near)
             else:
                 found[place.identifier] = Finding("nothing", message=_nothing(tools), service=self.service)
         return found
@@ -42,7 +41,7 @@ def _nothing(tools: Tools) -> str:
     return f"SIMBAD knows nothing within {tools.config.radius:g}″"
 
 
-def _identity(near: Sequence[Mapping[str, Any]], literature: str) -> Finding:
+def _identity(near: Sequence[Mapping[str, Any]]) -> Finding:
     row = near[0]
     main = " ".join(str(row["main_id"]).split())
     names = [" ".join(name.split()) for name in str(row.get("ids") or "").split("|") if name.strip()]
@@ -60,10 +59,7 @@ def _identity(near: Sequence[Mapping[str, Any]], literature: str) -> Finding:
         ("Other names", shown, "", "", ", ".join(others)),
     )
     facts = tuple(Fact(a, str(b), c, d, e) for a, b, c, d, e in values if b not in (None, ""))
-    links = [Link("SIMBAD", page)]
-    if "{name}" in literature:
-        links.append(Link("Literature", literature.replace("{name}", quote(main, safe=""))))
-    return Finding("found", facts, tuple(links), _several(near), service=SIMBAD)
+    return Finding("found", facts, (Link("SIMBAD", page),), _several(near), service=SIMBAD)
 
 
 def _several(near: Sequence[Mapping[str, Any]]) -> tuple[Caution, ...]:

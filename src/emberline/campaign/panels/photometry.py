@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from emberline.campaign.panels.base import Caution, Fact, Finding, Panel, Place, Tools
-from emberline.campaign.panels.sources import GAIA, gaia_rows
+from emberline.campaign.panels.sources import GAIA, gaia_rows, mismatch
 
 __all__ = ["PhotometryPanel"]
 
@@ -15,7 +15,7 @@ _RUWE = 1.4  # Lindegren et al. 2021, A&A 649, A2: above it one star does not fi
 
 
 class PhotometryPanel(Panel):
-    """The brightest source of Gaia DR3 within the campaign's radius, at the date of the spectrum."""
+    """The likeliest source of Gaia DR3 within the campaign's radius, at the date of the spectrum."""
 
     name: ClassVar[str] = "photometry"
     title: ClassVar[str] = "Photometry and parallax"
@@ -38,7 +38,7 @@ class PhotometryPanel(Panel):
 
 
 def _photometry(near: Sequence[Mapping[str, Any]]) -> Finding:
-    row = min(near, key=lambda each: math.inf if each["phot_g_mean_mag"] is None else each["phot_g_mean_mag"])
+    row = min(near, key=lambda each: mismatch(each["separation"], each["phot_g_mean_mag"]))
     g, bp, rp = (row.get(f"phot_{band}_mean_mag") for band in ("g", "bp", "rp"))
     values = (
         ("G", _number(g, 2), "mag", ""),

@@ -72,28 +72,31 @@ def prefetch(
     config = campaign.config.context
     names = list(dict.fromkeys(identifiers_of(campaign) if identifiers is None else identifiers))
     active = chosen(config.panels)
-    active = {name: active[name] for name in (panels or active) if name in active} if panels else active
+    active = {name: panel for name, panel in chosen(panels).items() if name in active} if panels else active
     with ContextStore.of(campaign.path) as store:
         known = {} if again else store.states()
         done = _DONE if retry else (*_DONE, "failed", "offline")
         wanted = {name: [spectrum for spectrum in names if known.get((spectrum, name)) not in done] for name in active}
         needed = list(dict.fromkeys(spectrum for some in wanted.values() for spectrum in some))
         places = {place.identifier: place for place in places_of(campaign, needed)}
-        asks = not config.enabled or session is not None
-        session = session if asks else _session(workspace, any(p.placed for p in places.values()))
+        opened = None
+        if session is None and config.enabled and any(place.placed for place in places.values()):
+            session = opened = _session(workspace)
         tools = Tools(session, config, archives_of(campaign))
         runs = [
             _Run(panel, [places[s] for s in wanted[name] if s in places], store, tools, again)
             for name, panel in active.items()
             if wanted[name]
         ]
-        _work(runs, progress)
+        try:
+            _work(runs, progress)
+        finally:
+            if opened is not None:
+                opened.close()
         return {"spectra": len(names), "asked": sum(map(len, wanted.values())), "panels": _counts(store, names, active)}
 
 
-def _session(workspace: Path | None, needed: bool) -> Session | None:
-    if not needed:
-        return None
+def _session(workspace: Path | None) -> Session | None:
     try:
         from emberline.vo.client.session import open_session
 

@@ -25,6 +25,7 @@ __all__ = [
     "Source",
     "by_place",
     "gaia_rows",
+    "mismatch",
     "positions",
     "simbad_rows",
     "sources_around",
@@ -86,6 +87,15 @@ class Rows:
     def finding(self, service: str) -> Finding:
         """What is shown of a place that is among the unanswered."""
         return Finding("failed", message=self.reason or "no answer", service=service)
+
+
+def mismatch(separation: float, magnitude: float | None) -> float:
+    """How badly a source fits for the target of a fibre: arcseconds, and half of one for each magnitude.
+
+    Surveys' positions are good to a fraction of an arcsecond, so the nearest is the target; but not where it is much
+    fainter than another one as near, at which nobody would have pointed instead.
+    """
+    return separation + 0.5 * (99.0 if magnitude is None else magnitude)
 
 
 def positions(places: Sequence[Place]) -> tuple[SkyCoord, np.ndarray[Any, np.dtype[np.float64]]]:
