@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from emberline.vo.client.session import Session
 from tests.vo.client.other_archives import OtherArchives, other_archives
 
 
@@ -26,3 +26,10 @@ def others(_others: OtherArchives) -> Iterator[OtherArchives]:
         if fault.hang is not None:
             fault.hang.set()
     _others.faults.clear()
+
+
+@pytest.fixture
+def session(others: OtherArchives) -> Iterator[Session]:
+    """A client that may ask the other archives; it keeps no answers."""
+    with Session(others.config) as session:
+        yield session

@@ -303,6 +303,8 @@ class TapService:
             return Response(await run_in_threadpool(self.answer, parameters), media_type=VOTABLE)
         except (AdqlError, DaliError) as error:
             return Response(error_document(str(error)), 400, media_type=VOTABLE)
+        finally:
+            parameters.close()
 
     async def _capabilities(self, request: Request) -> Response:
         return Response(_CAPABILITIES.format(base=_base(request), rows=self.upload_rows), media_type="text/xml")
@@ -374,6 +376,8 @@ class TapServiceJob:
             phase = "COMPLETED"
         except (AdqlError, DaliError) as error:
             self.message, phase = str(error), "ERROR"
+        finally:
+            self.parameters.close()
         if self.phase != "ABORTED":
             self.phase = phase
         self.ended.set()

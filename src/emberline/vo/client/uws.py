@@ -141,7 +141,7 @@ class TapJob:
         seconds : float, optional
             At most so long.
         cancel : threading.Event, optional
-            Gives up the waiting, not the job.
+            Gives up the waiting, not the job; noticed within half of the configuration's `timeout`.
         told : callable, optional
             Told each state that was seen.
 
@@ -158,9 +158,11 @@ class TapJob:
         cancel = cancel or threading.Event()
         end = None if seconds is None else time.monotonic() + seconds
         pause, state = _FIRST_PAUSE, self.state()
-        while not state.ended and not cancel.is_set():
+        while not state.ended:
             if told is not None:
                 told(state)
+            if cancel.is_set():
+                return state
             left = float("inf") if end is None else end - time.monotonic()
             if left <= 0:
                 raise TimeLimitError(
