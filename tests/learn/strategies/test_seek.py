@@ -113,3 +113,27 @@ def test_seek_s_shares() -> None:
     )
     rows = strategy("seek", {"exploit": 0.5, "explore": 0.5, "anomalies": 0.0}).select(query)
     assert np.bincount(rows // 100, minlength=4).tolist() == [5, 5, 0, 0]
+
+
+def test_the_strange_are_worked_out_once_for_all_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control rows that the strategy meets make it choose on: that must not read the pool again."""
+    from emberline.learn.control import ask
+    from emberline.learn.strategies import cold_start
+
+    values, _ = profiles(2000, 0.02, 5)
+    calls = []
+    whole = cold_start.line_anomaly
+    monkeypatch.setattr(cold_start, "line_anomaly", lambda *args: calls.append(1) or whole(*args))
+    query = Query(
+        objects=np.arange(2000),
+        available=np.ones(2000, dtype=bool),
+        batch=20,
+        rng=np.random.default_rng(1),
+        probabilities=np.tile([0.9, 0.1], (2000, 1)),
+        targets=(1,),
+        features=values,
+    )
+    new, passed = ask(strategy("seek"), query, np.arange(0, 2000, 2))
+    assert len(new) == 20
+    assert len(passed) > 0
+    assert calls == [1]

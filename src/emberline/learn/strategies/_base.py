@@ -50,6 +50,8 @@ class Query:
         Rows that were asked about before (in earlier batches, or by another part of a mixed batch).
     repeat_objects : bool
         Whether an object of an asked row may be asked about again through another spectrum.
+    memo : dict
+        What a strategy has worked out about the whole pool; a query that is made from this one finds it again.
     """
 
     objects: NDArray[Any]
@@ -63,6 +65,7 @@ class Query:
     stochastic: Callable[[Rows], NDArray[Any]] | None = None
     asked: Rows = dataclasses.field(default_factory=_no_rows)
     repeat_objects: bool = False
+    memo: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.batch < 0:

@@ -38,10 +38,11 @@ class Subspace:
         """Position within the subspace. (m, c)"""
         return (np.asarray(values, dtype=np.float64) - self.mean) @ self.directions.T
 
-    def residuals(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """What the subspace does not explain. (m, d)"""
-        centred = np.asarray(values, dtype=np.float64) - self.mean
-        return centred - (centred @ self.directions.T) @ self.directions
+    def residuals(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """What the subspace does not explain, in the precision of features. (m, d)"""
+        directions = self.directions.astype(np.float32)
+        centred = np.asarray(values, dtype=np.float32) - self.mean.astype(np.float32)
+        return np.asarray(centred - (centred @ directions.T) @ directions, dtype=np.float32)
 
 
 def line_anomaly(features: NDArray[Any], space: Subspace, rows: Rows, width: int = 3) -> NDArray[np.float64]:
@@ -70,22 +71,33 @@ def line_anomaly(features: NDArray[Any], space: Subspace, rows: Rows, width: int
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
         residuals = space.residuals(features[block])
-        scatter = 1.4826 * np.median(np.abs(residuals), axis=1)
+        scatter = 1.4826 * _row_medians(np.abs(residuals))
         lines = running_mean(without_spikes(residuals), width)
         forget_pages(features)
         scores[block] = np.abs(lines).max(axis=1) * np.sqrt(width) / np.maximum(scatter, 1e-9)
     return scores
 
 
-def without_spikes(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _row_medians(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The median of each row; of an even number the upper of the two in the middle, which spares a second partition."""
+    middle = values.shape[1] // 2
+    return np.asarray(np.partition(values, middle, axis=1)[:, middle])
+
+
+def without_spikes(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each pixel's median with its two neighbours: a cosmic ray or dead pixel goes, a resolved line stays. (m, d)"""
-    padded = np.pad(values, ((0, 0), (1, 1)), mode="edge")
-    left, right = padded[:, :-2], padded[:, 2:]
-    return np.maximum(np.minimum(left, right), np.minimum(np.maximum(left, right), values))
+    left, right = np.empty_like(values), np.empty_like(values)
+    left[:, 1:], left[:, 0] = values[:, :-1], values[:, 0]
+    right[:, :-1], right[:, -1] = values[:, 1:], values[:, -1]
+    low, high = np.minimum(left, right), np.maximum(left, right, out=left)
+    return np.maximum(low, np.minimum(high, values, out=high), out=low)
 
 
-def running_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+def running_mean(values: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     """Means over `width` neighbouring pixels, where all are within. (m, d - width + 1)"""
     wide = min(width, values.shape[1])
-    sums = np.cumsum(np.pad(values, ((0, 0), (1, 0))), axis=1)
-    return np.asarray((sums[:, wide:] - sums[:, :-wide]) / wide)
+    length = values.shape[1] - wide + 1
+    total = values[:, :length].copy()
+    for shift in range(1, wide):
+        total += values[:, shift : shift + length]
+    return np.asarray(total / np.float32(wide))

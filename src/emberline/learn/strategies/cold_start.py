@@ -91,7 +91,9 @@ def anomalous_rows(query: Query, space: Subspace, count: int, spread: int = 4) -
     if count < 1:
         return np.empty(0, dtype=np.int64)
     features = query.needed("features", "anomalies")
-    scores = line_anomaly(features, space, np.flatnonzero(query.available))
+    if "anomaly" not in query.memo:
+        query.memo["anomaly"] = line_anomaly(features, space, np.flatnonzero(query.available))
+    scores = query.memo["anomaly"]
     rows = query.shortlist(scores, spread * count)
     residuals = running_mean(without_spikes(space.residuals(features[rows])), 7)
     shapes = residuals / np.maximum(np.linalg.norm(residuals, axis=1, keepdims=True), 1e-12)

@@ -89,8 +89,9 @@ class Seek(Strategy):
     def _anomalies(self, query: Query, count: int) -> Rows:
         if count < 1:
             return np.empty(0, dtype=np.int64)
-        rows = query.shortlist(np.zeros(len(query)), self.sample)
-        if len(rows) == 0:
-            return rows
-        space = Subspace.fit(query.needed("features", self.name)[rows], self.components)
-        return anomalous_rows(query, space, count)
+        if "subspace" not in query.memo:
+            rows = query.shortlist(np.zeros(len(query)), self.sample)
+            if len(rows) == 0:
+                return rows
+            query.memo["subspace"] = Subspace.fit(query.needed("features", self.name)[rows], self.components)
+        return anomalous_rows(query, query.memo["subspace"], count)
