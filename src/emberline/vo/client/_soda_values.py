@@ -81,11 +81,11 @@ def _number(item: Parameter, value: Any, url: str) -> float:
             unit = unit_of(item.unit) or units.dimensionless_unscaled
             return float(value.to_value(unit, equivalencies=units.spectral()))
         number = float(value)
-    except (TypeError, ValueError):
-        raise _refusal(item, str(value), url, f"numbers in {item.unit}" if item.unit else "numbers") from None
     except units.UnitsError as error:
         raise _refusal(item, str(value), url, f"a quantity in {item.unit or 'no unit'} ({error})") from None
-    if item.datatype in _WHOLE and number != int(number):
+    except (TypeError, ValueError):
+        raise _refusal(item, str(value), url, f"numbers in {item.unit}" if item.unit else "numbers") from None
+    if item.datatype in _WHOLE and not number.is_integer():
         raise _refusal(item, str(value), url, "a whole number")
     return number
 
