@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import pyvo
 import requests
@@ -29,6 +30,7 @@ from emberline.vo.client import (
     UnsafeXMLError,
     open_session,
 )
+from emberline.vo.client._limits import Breaker
 from tests.vo.client.misbehaving import FAULTS, GOOD, REFUSAL, Misbehaving, Request, Served
 
 
@@ -262,6 +264,32 @@ def test_closing_ends_the_waiting(server: Misbehaving) -> None:
     assert server.count() == 0
 
 
+def test_a_caller_who_is_late_does_not_blame_the_service(server: Misbehaving, session: Session) -> None:
+    for _ in range(7):
+        with session.limits(total=0.05), pytest.raises(TimeLimitError):
+            session.get(f"{server.url}/slow")
+    assert session.get(f"{server.url}/good").content == GOOD
+
+
+def test_a_service_that_uses_up_its_time_is_to_blame(server: Misbehaving) -> None:
+    with session_for(server, timeout=0.1, total=0.1) as session:
+        for _ in range(5):
+            with pytest.raises(TimeLimitError):
+                session.get(f"{server.url}/drip")
+        with pytest.raises(ServiceDownError):
+            session.get(f"{server.url}/good")
+
+
+def test_a_trial_that_ended_early_is_not_the_last(server: Misbehaving, session: Session) -> None:
+    session.breaker = Breaker(1, cooling=0.0)
+    session.breaker.failed(server.host, "down")
+    with session.limits(total=0.05), pytest.raises(TimeLimitError):
+        session.get(f"{server.url}/slow")
+    with session.limits(max_bytes=10), pytest.raises(TooLargeError):
+        session.get(f"{server.url}/good")
+    assert session.get(f"{server.url}/good").content == GOOD
+
+
 # --- addresses -------------------------------------------------------------------------------------------------------
 
 HERE = [
@@ -330,6 +358,21 @@ def test_a_name_that_turns_round_is_refused(server: Misbehaving, monkeypatch: py
     assert server.connections == 0
 
 
+def test_looking_a_name_up_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def never(*_: Any, **__: Any) -> list[Any]:
+        ended.wait(60)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    try:
+        with Session(ClientConfig(total=0.2, tries=1)) as session, pytest.raises(TimeLimitError):
+            session.get("http://archive.example/")
+    finally:
+        ended.set()
+
+
 def test_nothing_of_the_environment_is_believed(
     server: Misbehaving, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -359,6 +402,25 @@ def test_credentials_stay_with_their_host(server: Misbehaving, session: Session)
             assert both.get(f"{server.url}/away", auth=("me", "secret")).content == GOOD
         assert "Authorization" in server.requests[0].headers
         assert "Authorization" not in other.requests[0].headers
+
+
+def test_no_connection_is_left_open(server: Misbehaving) -> None:
+    names = ["good", "truncated", "endless", "reset", "404", "503", "no-http", "xml-bomb", "redirect-local", "huge"]
+    with session_for(server, tries=1) as session:
+        for turn in range(6):
+            for name in names:
+                session.reset(server.host)
+                with contextlib.suppress(ServiceError):
+                    session.get(f"{server.url}/{name}")
+            if turn == 0:
+                before = open_connections()
+        assert open_connections() <= before + 2
+    assert threading.active_count() < 100
+
+
+def open_connections() -> int:
+    """Connections of this process to the test's server, seen from the client's side."""
+    return sum(connection.status == "ESTABLISHED" for connection in psutil.Process().net_connections("tcp"))
 
 
 # --- the cache, offline ----------------------------------------------------------------------------------------------

@@ -134,13 +134,16 @@ def _inflated(pieces: Iterable[bytes], encoding: str, url: str) -> Iterator[byte
         return
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise ProtocolError("the answer is compressed in a way that was not asked for", url=url, found=encoding)
-    inflater, fresh = None, True
+    inflater = None
     for piece in pieces:
         rest = piece
         while rest:
+            if inflater is not None and inflater.eof:
+                rest = rest.lstrip(b"\0") if "gzip" in encoding else b""
+                if not rest:  # filling after the end
+                    break
             if inflater is None or inflater.eof:
                 inflater = zlib.decompressobj(_window(encoding, rest))
-            fresh = False
             try:
                 grown = inflater.decompress(rest, _CHUNK)
                 rest = inflater.unconsumed_tail or inflater.unused_data
@@ -151,9 +154,7 @@ def _inflated(pieces: Iterable[bytes], encoding: str, url: str) -> Iterator[byte
                 raise ProtocolError(f"the compressed answer is damaged: {error}", url=url) from None
             if grown:
                 yield grown
-            if inflater.eof and not rest.strip(b"\0"):
-                break
-    if not fresh and inflater is not None and not inflater.eof:
+    if inflater is not None and not inflater.eof:
         raise ProtocolError("the answer was cut short", url=url, found="a compressed body without its end")
 
 
@@ -163,8 +164,8 @@ def _window(encoding: str, start: bytes) -> int:
     return zlib.MAX_WBITS if start[0] & 0x0F == 8 else -zlib.MAX_WBITS  # some send deflate without zlib's frame
 
 
-class _EntityError(Exception):
-    """An entity is declared."""
+class _DeclarationError(Exception):
+    """An entity is declared, or an attribute that every element would get."""
 
 
 class _RootError(Exception):
@@ -172,14 +173,15 @@ class _RootError(Exception):
 
 
 def refuse_unsafe_xml(body: bytes, url: str) -> None:
-    """Refuse a document that declares entities; what is no XML, or declares none, passes.
+    """Refuse a document that declares entities or attributes; what is no XML, or declares none, passes.
 
-    Only the part before the root element is read, where alone entities can be declared.
+    Both let a short document grow without limit. Only the part before the root element is read, where alone they can
+    be declared.
 
     Raises
     ------
     UnsafeXMLError
-        The document type declares an entity.
+        The document type declares an entity or an attribute.
     """
     start = body[:256].lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0")
     if not start.startswith(b"<"):
@@ -188,10 +190,10 @@ def refuse_unsafe_xml(body: bytes, url: str) -> None:
         _read_prolog(body)
     except _RootError:
         return
-    except _EntityError:
+    except _DeclarationError:
         unsafe = True
     except (xml.parsers.expat.ExpatError, ValueError, LookupError):
-        unsafe = re.search(rb"<!ENTITY", body[: 1 << 20].replace(b"\0", b"")) is not None
+        unsafe = re.search(rb"<!(ENTITY|ATTLIST)", body[: 1 << 20].replace(b"\0", b"")) is not None
     else:
         return
     if unsafe:
@@ -199,48 +201,76 @@ def refuse_unsafe_xml(body: bytes, url: str) -> None:
 
 
 def _read_prolog(body: bytes) -> None:
-    def entity(*_: Any) -> None:
-        raise _EntityError
+    def declaration(*_: Any) -> None:
+        raise _DeclarationError
 
     def root(*_: Any) -> None:
         raise _RootError
 
     parser = xml.parsers.expat.ParserCreate()
-    parser.EntityDeclHandler = entity
+    parser.EntityDeclHandler = declaration
+    parser.AttlistDeclHandler = declaration
     parser.StartElementHandler = root
     for start in range(0, len(body), _CHUNK):
         parser.Parse(body[start : start + _CHUNK], False)
 
 
-_STATUS = re.compile(
-    r"<(?:\w+:)?INFO\b[^>]*\bQUERY_STATUS\b[^>]*\bvalue\s*=\s*[\"']ERROR[\"'][^>]*>(.*?)</(?:\w+:)?INFO>", re.I | re.S
-)
-_STATUS_TURNED = re.compile(
-    r"<(?:\w+:)?INFO\b[^>]*\bvalue\s*=\s*[\"']ERROR[\"'][^>]*\bQUERY_STATUS\b[^>]*>(.*?)</(?:\w+:)?INFO>", re.I | re.S
-)
-_OLD_ERROR = re.compile(
-    r"<(?:INFO|PARAM)\b[^>]*\bname\s*=\s*[\"']Error[\"'][^>]*\bvalue\s*=\s*\"([^\"]*)\"", re.I | re.S
-)
+_TAG = re.compile(r"<[^<>]*>")
+_ATTRIBUTE = re.compile(r"([\w:-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+_READ = 1 << 15
+_SILENT = (("<!--", "-->"), ("<script", "</script"), ("<style", "</style"), ("<head", "</head"))
 
 
 def said(body: bytes, kind: str = "") -> str:
-    """What a service says in words, of a VOTable, a page or plain text: one line of at most 400 characters."""
-    text = body[: 1 << 16].decode("utf-8", "replace")
+    """What a service says in words, of a VOTable, a page or plain text: one line of at most 400 characters.
+
+    Every step takes time in proportion to the text, whatever somebody has written into it.
+    """
+    text = body[:_READ].decode("utf-8", "replace")
     if ("\ufffd" in text[:200] and "\0" in text[:200]) or kind.startswith(("image/", "application/fits")):
         return ""
-    for pattern in (_STATUS, _STATUS_TURNED, _OLD_ERROR):
-        if match := pattern.search(text):
-            text = match[1].replace("<![CDATA[", "").replace("]]>", "")
-            break
-    else:
-        text = re.sub(r"<(script|style|head)\b.*?</\1\s*>", " ", text, flags=re.I | re.S)
-        text = re.sub(r"<!--.*?-->", " ", text, flags=re.S)
-    text = html.unescape(re.sub(r"<[^>]*>", " ", text))
-    text = re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", text).strip()
-    return text if len(text) <= _SAID else text[: _SAID - 1].rstrip() + "…"
+    words = _refusal(text)
+    if words is None:
+        words = text
+        for begin, end in _SILENT:
+            words = _without(words, begin, end)
+    words = html.unescape(_TAG.sub(" ", words))
+    words = " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
+    return words if len(words) <= _SAID else words[: _SAID - 1].rstrip() + "…"
 
 
 def is_refusal_in_words(body: bytes) -> bool:
     """Whether a VOTable says that the query, not the service, is at fault."""
-    text = body[: 1 << 16].decode("utf-8", "replace")
-    return any(pattern.search(text) for pattern in (_STATUS, _STATUS_TURNED, _OLD_ERROR))
+    return _refusal(body[:_READ].decode("utf-8", "replace")) is not None
+
+
+def _refusal(text: str) -> str | None:
+    """What a VOTable gives as its error: by DALI in an INFO named QUERY_STATUS, before that in one named Error."""
+    for match in _TAG.finditer(text):
+        tag = match[0][:2000]
+        name = tag[1:].partition(" ")[0].strip("/>\r\n\t").rpartition(":")[2].upper()
+        if name not in ("INFO", "PARAM"):
+            continue
+        given = {key.lower(): plain or quoted for key, plain, quoted in _ATTRIBUTE.findall(tag)}
+        if given.get("name", "").upper() == "QUERY_STATUS" and given.get("value", "").upper() == "ERROR":
+            rest = text[match.end() :]
+            if rest.lstrip().startswith("<![CDATA["):
+                return rest.partition("<![CDATA[")[2].partition("]]>")[0]
+            return "" if tag.endswith("/>") else rest.partition("<")[0]
+        if given.get("name", "").lower() == "error":
+            return str(given.get("value", ""))
+    return None
+
+
+def _without(text: str, begin: str, end: str) -> str:
+    """The text without what stands between two marks; without its rest where the second one is missing."""
+    lower, kept, place = text.lower(), [], 0
+    while (start := lower.find(begin, place)) >= 0:
+        kept.append(text[place:start])
+        stop = lower.find(end, start + len(begin))
+        if stop < 0:
+            return "".join(kept)
+        place = lower.find(">", stop) + 1
+        if not place:
+            return "".join(kept)
+    return "".join([*kept, text[place:]])

@@ -106,7 +106,7 @@ class Exchange(BaseAdapter):
             except _PassingError as passing:
                 left_alone = self._session.breaker.failed(host, passing.error.message)
                 if attempt == tries or left_alone or call.sink is not None or not self._waited(attempt, call):
-                    raise passing.error from passing.error.__cause__
+                    raise passing.error from passing.__cause__
                 continue
             left_alone = self._judged(host, answer)
             if answer.status_code not in _AGAIN:
@@ -150,7 +150,7 @@ class Exchange(BaseAdapter):
 
     def _once(self, request: requests.PreparedRequest, host: str, call: Call, keywords: dict[str, Any]) -> Answer:
         watch = Watch(self._session.allowed, call.end)
-        url = str(request.url)
+        url, begun = str(request.url), time.monotonic()
         try:
             if keywords.get("proxies"):
                 self._check_behind_proxy(url)
@@ -165,10 +165,21 @@ class Exchange(BaseAdapter):
             self._session.breaker.undecided(host)
             raise
         except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
-            raise _translated(error, url, watch.expired, call, self._session.config.timeout) from error
+            if watch.expired or time.monotonic() >= call.end:
+                raise self._too_late(host, url, call, time.monotonic() - begun) from error
+            raise _PassingError(_translated(error, url, self._session.config.timeout)) from error
         except BaseException:
             self._session.breaker.undecided(host)
             raise
+
+    def _too_late(self, host: str, url: str, call: Call, lasted: float) -> TimeLimitError:
+        """The time in all is over: the service's fault if it had long enough, but not if the caller was late."""
+        error = TimeLimitError("did not answer to the end in time", url=url, expected=f"within {call.total:g} s")
+        if lasted >= min(self._session.config.timeout, self._session.config.total) * 0.99:
+            self._session.breaker.failed(host, error.message)
+        else:
+            self._session.breaker.undecided(host)
+        return error
 
     def _check_behind_proxy(self, url: str) -> None:
         """A proxy looks names up by itself; what is known here to be private is not handed to it."""
@@ -285,24 +296,19 @@ def _refused(error: AddressError, url: str) -> RefusedAddressError:
     )
 
 
-def _translated(error: Exception, url: str, expired: bool, call: Call, timeout: float) -> Exception:
-    """The failure of a connection as an error of ours; as a `_PassingError` where another try may mend it."""
-    if expired or time.monotonic() >= call.end:
-        return TimeLimitError("did not answer to the end in time", url=url, expected=f"within {call.total:g} s")
+def _translated(error: Exception, url: str, timeout: float) -> ServiceError:
+    """The failure of a connection as an error of ours."""
     timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
     if isinstance(error, timeouts):
-        return _PassingError(
-            TimeLimitError(
-                "does not answer", url=url, expected=f"a connection, or more of the answer, within {timeout:g} s"
-            )
-        )
+        expected = f"a connection, or more of the answer, within {timeout:g} s"
+        return TimeLimitError("does not answer", url=url, expected=expected)
     if isinstance(error, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
         reason = getattr(error.args[0], "reason", error) if error.args else error
-        return _PassingError(ServiceError(f"no trustworthy connection ({_words(reason)})", url=url))
+        return ServiceError(f"no trustworthy connection ({_words(reason)})", url=url)
     if isinstance(error, requests.ConnectionError):
         inner = error.args[0] if error.args else error
-        return _PassingError(ServiceError(f"cannot be reached: {_words(getattr(inner, 'reason', inner))}", url=url))
-    return _PassingError(ProtocolError("the answer was cut short, or is no HTTP", url=url, found=_words(error)))
+        return ServiceError(f"cannot be reached: {_words(getattr(inner, 'reason', inner))}", url=url)
+    return ProtocolError("the answer was cut short, or is no HTTP", url=url, found=_words(error))
 
 
 _ABORTED: tuple[tuple[type[BaseException], str], ...] = (

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import requests.adapters
@@ -15,7 +15,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from emberline.addresses import AddressError, Allowed, lookup
+from emberline.addresses import AddressError, Allowed, IPAddress, SocketAddress, lookup
 
 __all__ = ["Transport", "Watch"]
 
@@ -90,7 +90,10 @@ class _Checked(HTTPConnection):
         proxied = self.proxy is not None  # the proxy itself is named in the configuration
         free = proxied or watch.allowed.host(host, self.port)
         try:
-            places = lookup(host, self.port, (lambda _: True) if free else watch.allowed.address)
+            permitted = (lambda _: True) if free else watch.allowed.address
+            places = _looked_up(host, self.port, permitted, _seconds(self.timeout, watch.end))
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "the name of the host is not resolved") from error
         except OSError as error:
             raise NewConnectionError(self, f"there is no such host ({error.strerror or error})") from error
         last: OSError = OSError("no address")
@@ -116,6 +119,28 @@ class _Checked(HTTPConnection):
         if watch is not None and self.sock is not None:
             watch.hold(self.sock)
         super().request(*arguments, **keywords)
+
+
+def _looked_up(
+    host: str, port: int, permitted: Callable[[IPAddress], bool], seconds: float | None
+) -> list[SocketAddress]:
+    """Look a host up, in a thread of its own: the system's resolver knows no limit of time."""
+    found: list[list[SocketAddress] | Exception] = []
+
+    def look() -> None:
+        try:
+            found.append(lookup(host, port, permitted))
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not found:
+        raise TimeoutError
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return found[0]
 
 
 def _seconds(timeout: Any, end: float | None) -> float | None:

@@ -196,10 +196,9 @@ class Session(requests.Session):
 
     def _check(self, request: requests.PreparedRequest) -> None:
         try:
-            address = web_address(str(request.url))
+            web_address(str(request.url))
         except AddressError as error:
             raise RefusedAddressError(str(error), url=_without_user(str(request.url))) from None
-        self._state.host = str(address)
 
     def _call(self) -> Call:
         said = getattr(self._state, "said", {})
