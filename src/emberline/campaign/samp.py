@@ -171,7 +171,7 @@ def receive(campaign: Campaign, samp: Samp, take: Callable[[Offer], None], *, ra
         offer(got.table, got.sender, got.name, True)
 
     def rows(got: Selection) -> None:
-        title = f"{len(got.rows):,} rows of {got.name or got.table_id}"
+        title = f"{len(got.rows):,} {'row' if len(got.rows) == 1 else 'rows'} of {got.name or got.table_id}"
         offer(got.table, got.sender, title, got.kind == "select")
 
     def place(got: Position) -> None:

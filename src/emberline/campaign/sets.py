@@ -288,11 +288,11 @@ def lines_of(asked: AskedSet) -> Iterator[str]:
     """What became of a set, in words."""
     count = len(asked.asked)
     yield f"{count:,} {'spectrum was' if count == 1 else 'spectra were'} added to the questions of round {asked.round}."
-    for names, text in (
-        (asked.before, "asked about before, or labelled"),
-        (asked.flagged, "left out by the campaign, for bad pixels"),
-        (asked.unknown, "not in the pool"),
+    for names, one, many in (
+        (asked.before, "was asked about before, or labelled", "were asked about before, or labelled"),
+        (asked.flagged, "is left out by the campaign, for bad pixels", "are left out by the campaign, for bad pixels"),
+        (asked.unknown, "is not in the pool", "are not in the pool"),
     ):
         if names:
             example = f" ({names[0]}{' …' if len(names) > 1 else ''})"
-            yield f"{len(names):,} {'is' if len(names) == 1 else 'are'} {text}{example}."
+            yield f"{len(names):,} {one if len(names) == 1 else many}{example}."

@@ -7,6 +7,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ask", "samp"]
 
+_LOOK = 5.0
+"""Seconds between two looks whether the hub is still there."""
 _KINDS = ("table", "spectrum", "position", "moc", "image")
 
 
@@ -171,11 +174,17 @@ def receive(folder: Path, radius: float, yes: bool, once: bool, as_json: bool) -
         opened = open_campaign(folder, progress=progress)
     with _until_told() as told, connect(f"Emberline {opened.config.name}", start=True) as connection:
         offers(opened, connection, come.put, radius=radius)
+        seen = time.monotonic()
         click.echo(f"Waiting for tables and selections for {opened.config.name}. Ctrl-C ends it.", err=True)
         while not told.is_set() and not connection.gone.is_set():
-            with contextlib.suppress(queue.Empty):
+            try:
                 if _take(folder, come.get(timeout=0.3), yes, as_json) and once:
                     break
+            except queue.Empty:
+                looked = time.monotonic()
+                if looked - seen > _LOOK:
+                    connection.alive()
+                    seen = looked
         if connection.gone.is_set():
             click.echo("The SAMP hub has ended.", err=True)
     opened.close()

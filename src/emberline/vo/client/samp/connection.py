@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from emberline.errors import MissingExtraError
 from emberline.vo.client.samp.errors import NoHubError
-from emberline.vo.client.samp.hub import Confirm, Hub, quiet_samp, require_hub, start_hub
+from emberline.vo.client.samp.hub import Confirm, Hub, quiet_samp, require_hub, start_hub, without_waiting
 from emberline.vo.client.samp.lockfile import TimedProxy, find_hub
 from emberline.vo.client.samp.outgoing import Outgoing
 from emberline.vo.client.samp.peers import Delivery, Peer, choose
@@ -111,6 +111,7 @@ class Samp:
                 self._client = SAMPClient(self._proxy, metadata=metadata, addr="127.0.0.1")
             # What pyvo tells everybody who asks for it may hold passwords and tokens.
             self._client._call_bindings.pop("client.env.get", None)
+            without_waiting(self._client.client)
             self._client.start()
             self._client.register()
             self._client.bind_receive_notification("samp.hub.event.shutdown", self._ended)
@@ -140,6 +141,16 @@ class Samp:
 
     def _ended(self, key: str, sender: str, mtype: str, parameters: Any, extra: Any) -> None:
         self.gone.set()
+
+    def alive(self) -> bool:
+        """Whether the hub still answers; one that was killed cannot say that it ends."""
+        if not self.gone.is_set():
+            try:
+                with TimedProxy(self._url, self._timeout) as proxy:
+                    proxy.samp.hub.ping()
+            except _TROUBLE:
+                self.gone.set()
+        return not self.gone.is_set()
 
     # Who is there -----------------------------------------------------------------------------------------------
 

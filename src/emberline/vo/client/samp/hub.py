@@ -85,6 +85,12 @@ def quiet_samp() -> Iterator[None]:
         log.setLevel(level)
 
 
+def without_waiting(server: Any) -> None:
+    """Let a server end although somebody holds a connection open, as browsers do that may want it later."""
+    server.daemon_threads = True
+    server.block_on_close = False
+
+
 class Hub(SAMPHubServer):  # type: ignore[misc]
     """A hub on this machine's loopback; make it with `start_hub`. End it by `stop`."""
 
@@ -139,6 +145,10 @@ class Hub(SAMPHubServer):  # type: ignore[misc]
         _, public = super()._get_new_ids()
         return secrets.token_hex(16), public
 
+    def _start_standard_server(self) -> None:
+        super()._start_standard_server()
+        without_waiting(self._server)
+
     def _start_web_profile_server(self) -> None:
         self._web_profile_requests_queue = self._doorkeeper.queue_request
         self._web_profile_requests_result = self._doorkeeper.queue_result
@@ -151,6 +161,7 @@ class Hub(SAMPHubServer):  # type: ignore[misc]
             self._web_profile = False
             return
         server.allows = self._named.__contains__
+        without_waiting(server)
         self._web_profile_server = server
         self._web_port = server.socket.getsockname()[1]
         self._register_web_profile_api(server)
@@ -161,7 +172,7 @@ class Hub(SAMPHubServer):  # type: ignore[misc]
         waiting = self._web_profile_callbacks.get(private_key)
         if private_key not in self._private_keys or waiting is None:
             raise SAMPProxyError(5, "The private key has expired or is invalid.")
-        found = []
+        found: list[Any] = []
         with contextlib.suppress(queue.Empty, ValueError):
             seconds = min(max(float(timeout_secs), 0.0), _LONGEST_POLL)
             found.append(waiting.get(timeout=seconds) if seconds else waiting.get_nowait())
@@ -190,6 +201,8 @@ def _addresses(value: Any) -> Iterator[str]:
 
 class _Handler(WebProfileRequestHandler):  # type: ignore[misc]
     """Requests of pages; what it fetches for them was named in a message to a page, and nothing else."""
+
+    timeout = 60
 
     def do_GET(self) -> None:  # noqa: N802
         from emberline.vo.client.samp.documents import fetch

@@ -145,7 +145,7 @@ function takeRows(parameters, sender) {
   if (!table) throw new Error("rows of a table that this page has neither sent nor received");
   const rows = (parameters["row-list"] ?? []).map(Number);
   const names = [...new Set(rows.map((row) => table.identifiers[row]).filter(Boolean))];
-  offer(names, rows.length, `${rows.length} rows of ${table.name} from ${nameOf(sender)}`, "");
+  offer(names, rows.length, `${rows.length} ${rows.length === 1 ? "row" : "rows"} of ${table.name} from ${nameOf(sender)}`, "");
 }
 
 const spectra = (count) => `${count.toLocaleString("en")} ${count === 1 ? "spectrum" : "spectra"}`;
