@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,8 +84,8 @@ def _check_text(found: dict[str, Any]) -> str:
         time = f"{row['seconds']:6.2f} s" if row["seconds"] else " " * 8
         lines.append(f"{row['service']:<{wide}}  {row['state']:<8} {time}  {row['address']}")
         if row["state"] != "answers" or row["message"]:
-            message = row["message"].removeprefix(f"{row['address']}: ")
-            lines.append(f"{'':<{wide}}  {message}")
+            message = re.sub(r"^(https?|ivo)://\S+: ", "", row["message"])  # its address stands above
+            lines += textwrap.wrap(message, 110, initial_indent=" " * (wide + 2), subsequent_indent=" " * (wide + 2))
     count = sum(row["state"] == "answers" for row in rows)
     on = sum(row["state"] != "off" for row in rows)
     return "\n".join([*lines, f"{count} of {on} answer."])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from emberline.vo.client import ClientConfig, ServicesConfig, Session
+from emberline.vo.client import ClientConfig, ServicesConfig, Session, registry
 from emberline.vo.client.check import Check, check
 from tests.vo.client.misbehaving import GOOD, PAGE, REFUSAL, Misbehaving, Request, Served
 
@@ -120,6 +120,21 @@ def test_a_service_without_an_address_is_off(server: Misbehaving) -> None:
     assert results["gaia"].state == "off"
     assert "ssap" not in results
     assert "/gaia/sync" not in {request.path for request in server.requests}
+
+
+def test_an_identifier_is_looked_up_in_the_registry(server: Misbehaving, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def resolve(_: Session, ivoid: str, protocol: str) -> str:
+        asked.append((ivoid, protocol))
+        return f"{server.url}/ssap"
+
+    monkeypatch.setattr(registry, "resolve", resolve)
+    changed = dataclasses.replace(services(server), ssap=("ivo://a.example/ssap",))
+    assert checked(server, changed)["ssap"].state == "answers"
+    assert asked == [("ivo://a.example/ssap", "ssa")]
+    without = checked(server, dataclasses.replace(changed, registry=""))["ssap"]
+    assert (without.state, "switched off" in without.message) == ("fails", True)
 
 
 def test_a_private_address_is_refused_and_said_so(server: Misbehaving) -> None:

@@ -128,6 +128,8 @@ def _ssap(session: Session, address: str) -> str:
     if address.lower().startswith("ivo://"):
         from emberline.vo.client.registry import resolve
 
+        if not session.config.services.registry:
+            raise ServiceError("the registry, which alone knows where this is, is switched off", url=address)
         address = resolve(session, address, "ssa")
     asked = {"REQUEST": "queryData", "POS": "345.48,42.326", "SIZE": "0.002", "MAXREC": "1"}
     document_of(session.get(address, params=asked))
