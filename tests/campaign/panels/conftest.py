@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
+import functools
+import json
 import math
+import shutil
+import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +22,7 @@ from emberline.archive import ingest_blocks
 from emberline.archive.schema import Fibre
 from emberline.campaign import Campaign, CampaignConfig, new_campaign
 from emberline.campaign.panels import Place
-from emberline.config import from_mapping
+from emberline.config import from_mapping, to_toml
 from emberline.spectra import Grid, Metadata, Spectrum
 from tests.campaign.conftest import lines
 from tests.vo.client.other_archives import OtherArchives, other_archives
@@ -60,14 +66,28 @@ def spectrum(
 
 
 def make_campaign(
-    folder: Path, count: int = 24, *, objects: bool = True, context: dict[str, Any] | None = None, **changes: Any
+    folder: Path, *, objects: bool = True, context: dict[str, Any] | None = None, **changes: Any
 ) -> Campaign:
     """A campaign with a round of 12 questions and 4 control questions; its spectra point at the tests' objects."""
-    block, _ = lines(max(count, 24), targets=8, seed=5)
+    made = _template(objects, json.dumps(changes))
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    path = folder / "search" / "campaign.toml"
+    mapping = tomllib.loads(path.read_text(encoding="utf-8"))
+    mapping["context"] |= context or {}
+    path.write_text(to_toml(mapping), encoding="utf-8")
+    return Campaign(folder / "search")
+
+
+@functools.cache
+def _template(objects: bool, changes: str) -> Path:
+    """Made once, and copied for each test."""
+    folder = Path(tempfile.mkdtemp(prefix="emberline-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    block, _ = lines(24, targets=8, seed=5)
     meta = []
     for number, one in enumerate(block.meta):
         ra, dec = OBJECTS[number % len(OBJECTS)].at(EPOCH) if objects else (math.nan, math.nan)
-        values = {"ra": ra, "dec": dec, "mjd": MJD, "velocity_frame": "heliocentric", **changes}
+        values = {"ra": ra, "dec": dec, "mjd": MJD, "velocity_frame": "heliocentric", **json.loads(changes)}
         meta.append(dataclasses.replace(one, **values))
     ingest_blocks([dataclasses.replace(block, meta=meta)], folder / "survey", survey="LAMOST DR10 LRS")
     tables = [{"table": "II/246/out", "columns": ["Jmag", "Kmag"], "title": "2MASS"}]
@@ -76,11 +96,13 @@ def make_campaign(
         "pool": {"archives": ["survey"]},
         "query": {"batch": 12},
         "control": {"per_round": 4},
-        "context": {"vizier": tables, **(context or {})},
+        "context": {"vizier": tables},
     }
-    campaign = new_campaign(folder / "search", from_mapping(CampaignConfig, mapping).resolved(folder))
-    campaign.advance()
-    return campaign
+    with contextlib.closing(
+        new_campaign(folder / "search", from_mapping(CampaignConfig, mapping).resolved(folder))
+    ) as campaign:
+        campaign.advance()
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Warnings of confusion: neighbours that leak, Pleione among them, several names at one place, and what stays silent."""
+"""Warnings of confusion: neighbours that leak, Pleione among them, several names at one place, and silence."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class TestPleione:
         wide = cautions([source("Pleione", 22, 5.05), source("own", 0.1, 14)])
         narrow = cautions([source("Pleione", 22, 5.05), source("own", 0.1, 14)], fibre=Fibre(1.5, 1.1))
         assert "about 25 %" in wide[0][1]
-        assert "about 4 %" in narrow[0][1] or "about 5 %" in narrow[0][1] or "about 6 %" in narrow[0][1]
+        assert narrow == []  # 2.98 %
 
 
 def test_an_ordinary_field_is_silent() -> None:

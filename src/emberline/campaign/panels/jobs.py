@@ -100,7 +100,7 @@ def start_in_background(campaign: Path) -> bool:
 
     It writes to ``context.log`` in the campaign's folder. Returns whether it was started.
     """
-    command = [sys.executable, "-P", "-m", "emberline", "campaign", "context", os.fspath(Path(campaign).absolute())]
+    command = [sys.executable, "-P", "-m", "emberline.campaign.panels", os.fspath(Path(campaign).absolute())]
     try:
         with open(Path(campaign) / "context.log", "wb") as log:
             process = subprocess.Popen(
