@@ -8,6 +8,7 @@ import functools
 import hashlib
 import importlib.util
 import io
+import logging
 import os
 import re
 import shutil
@@ -39,7 +40,7 @@ _READING = {
     "spark.sql.files.ignoreMissingFiles": "true",  # a file that vanished is noticed by its absence, and named
     "spark.driver.maxResultSize": "0",  # results are fetched a few jobs at a time
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "256",
-    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "64",  # one task a file would cost more than its listing
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "64",  # not one task a file
 }
 
 
@@ -92,6 +93,7 @@ def start_session(master: str | None, settings: Mapping[str, str]) -> tuple[Spar
     except Exception as error:  # py4j's errors are those of Java, and have no common base of their own
         raise _cannot_start(master, error) from error
     if "spark.log.level" not in settings:
+        logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
         session.sparkContext.setLogLevel("OFF")  # what matters of a failure is in our error; executors keep their logs
     return session, True
 

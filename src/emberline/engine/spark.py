@@ -115,7 +115,9 @@ class SparkEngine(Engine):
     def map_batches(self, function: Batches, source: Matrix | Tables, *, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """See `Engine.map_batches`; executors map a matrix that they see, and are sent one that they do not."""
         if isinstance(source, Tables):
-            yield from self._fetched(self._on_tables(function, source, schema))
+            with self._naming_what_failed():
+                frame = self._on_tables(function, source, schema)
+            yield from self._fetched(frame)
             return
         with contextlib.ExitStack() as stack:
             rows = self._rows(source, stack)
@@ -275,10 +277,14 @@ def failure(text: str) -> EmberlineError:
             "a Python worker of Spark died again and again, most likely for want of memory",
             action="Give executors more memory (spark.executor.memoryOverhead) or fewer cores each; a run resumes.",
         )
+    read = re.search(r"\[FAILED_READ_FILE[^\]]*\][^\n]*?file (\S+)", text)
+    if read:
+        where, action = read[1].rstrip("."), "Restore it from a copy."
+        return EngineError("the table is damaged, or cannot be read", where=where, action=action)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     python = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt): ", line) and "spark" not in line]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    return EngineError(f"Spark gave up: {[*lines[:1], *causes[-1:], *python[-1:]][-1]}"[:600])
+    return EngineError(f"Spark gave up: {['no reason', *lines[:1], *causes[-1:], *python[-1:]][-1]}"[:600])
 
 
 def _job_row(number: int, job: Any) -> pa.RecordBatch:

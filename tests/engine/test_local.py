@@ -1,0 +1,89 @@
+"""The engine of one machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from emberline.engine import Engine, LocalEngine, Matrix, Tables, binary_column, matrix_of, open_engine
+from emberline.engine.base import Contents
+from emberline.errors import EngineError
+
+SUMS = pa.schema([("row", pa.int64()), ("sum", pa.float64())])
+
+
+def sums(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The sum of each row."""
+    total = matrix_of(batch["values"]).astype(np.float64).sum(axis=1)
+    return pa.RecordBatch.from_arrays([batch["row"], pa.array(total)], schema=SUMS)
+
+
+def sizes(job: int, contents: Contents) -> tuple[int, list[int]]:
+    """How long a job's files are."""
+    return job, [len(data) for _, data in contents]
+
+
+@pytest.fixture
+def engine() -> Engine:
+    """With one worker, which is this process."""
+    return LocalEngine(1)
+
+
+def write_tables(folder: Path, values: np.ndarray, parts: int) -> list[str]:
+    """A matrix as Parquet files in `folder`."""
+    folder.mkdir()
+    for number, rows in enumerate(np.array_split(np.arange(len(values)), parts)):
+        table = pa.table({"row": rows, "values": binary_column(values[rows]), "spare": rows})
+        pq.write_table(table, folder / f"{number}.parquet")
+    return sorted(str(path) for path in folder.iterdir())
+
+
+def test_a_matrix_is_worked_on_in_order(engine: Engine) -> None:
+    values = np.random.default_rng(0).normal(size=(100, 7)).astype("<f4")
+    found = pa.Table.from_batches(engine.map_batches(sums, Matrix(values, rows=17), schema=SUMS))
+    assert found["row"].to_pylist() == list(range(100))
+    np.testing.assert_array_equal(found["sum"], values.astype(np.float64).sum(axis=1))
+
+
+def test_tables_are_worked_on_and_written(engine: Engine, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(50, 3)).astype("<f4")
+    files = write_tables(tmp_path / "in", values, 3)
+    assert engine.find_files([str(tmp_path / "in")], lambda name: name != "1.parquet") == [files[0], files[2]]
+    source = Tables([f"file://{tmp_path / 'in'}"], ["row", "values"])
+    assert engine.write_batches(sums, source, str(tmp_path / "out"), schema=SUMS) == 50
+    table = pq.read_table(tmp_path / "out").sort_by("row")
+    np.testing.assert_array_equal(table["sum"], values.astype(np.float64).sum(axis=1))
+    with pytest.raises(EngineError, match="is there already"):
+        engine.write_batches(sums, source, str(tmp_path / "out"), schema=SUMS)
+
+
+def test_a_damaged_missing_or_narrow_table_is_named(engine: Engine, tmp_path: Path) -> None:
+    files = write_tables(tmp_path / "in", np.zeros((9, 3), "<f4"), 1)
+    with pytest.raises(EngineError, match=r"0\.parquet.*lacks a column.*expected nothing"):
+        list(engine.map_batches(sums, Tables(files, ["nothing"]), schema=SUMS))
+    Path(files[0]).write_bytes(Path(files[0]).read_bytes()[:-20])
+    with pytest.raises(EngineError, match=r"0\.parquet.*damaged"):
+        list(engine.map_batches(sums, Tables(files), schema=SUMS))
+    with pytest.raises(EngineError, match=r"nowhere.*no such table"):
+        list(engine.map_batches(sums, Tables([str(tmp_path / "nowhere")]), schema=SUMS))
+
+
+def test_files_come_with_their_jobs(engine: Engine, tmp_path: Path) -> None:
+    for name, size in {"a": 3, "b": 0, "c": 5}.items():
+        (tmp_path / name).write_bytes(b"x" * size)
+    places = {1: [f"file://{tmp_path}/c", f"file://{tmp_path}/a"], 2: [f"{tmp_path}/b", f"{tmp_path}/gone"]}
+    assert list(engine.map_files(sizes, [1, 2], places.__getitem__)) == [(1, [3, 5]), (2, [0])]
+    with pytest.raises(EngineError, match=r"hdfs://x/y.*--engine spark"):
+        list(engine.map_files(sizes, [1], lambda job: ["hdfs://x/y"]))
+
+
+def test_there_are_two_engines() -> None:
+    assert open_engine("local", workers=3).cores == 3
+    with pytest.raises(EngineError, match="no engine 'dask'"):
+        open_engine("dask")
+    with pytest.raises(EngineError, match="for Spark"):
+        open_engine("local", "local[2]")
