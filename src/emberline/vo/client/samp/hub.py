@@ -62,9 +62,12 @@ def start_hub(*, web: bool = False, confirm: Confirm | None = None, web_port: in
     with quiet_samp():
         hub = Hub(web=web, confirm=confirm, web_port=web_port)
         try:
+            lock_file().unlink(missing_ok=True)  # what is there was left behind by a hub that has died
             hub.start()
         except OSError as error:
             raise SampError(f"cannot be written: {error.strerror or error}", where=str(lock_file())) from error
+        except ValueError as error:  # pyvo looks into ~/.samp too, whatever SAMP_HUB says
+            raise SampError("is no lock file of a SAMP hub", where="~/.samp", action="Remove it.") from error
     return hub
 
 

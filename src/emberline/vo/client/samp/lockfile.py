@@ -59,7 +59,12 @@ def parse_lock_file(text: str, where: str = "") -> dict[str, str]:
     found = {key.strip(): value.strip().replace("\\", "") for key, _, value in pairs}
     missing = [key for key in _NEEDED if not found.get(key)]
     if missing:
-        raise SampError("is no lock file of a SAMP hub", where=where, expected=f"a line {missing[0]}=…")
+        raise SampError(
+            "is no lock file of a SAMP hub",
+            where=where,
+            expected=f"a line {missing[0]}=…",
+            action="Remove it if no hub is running.",
+        )
     return found
 
 

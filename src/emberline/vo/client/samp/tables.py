@@ -58,7 +58,7 @@ def _numbers(table: Table) -> Table:
     import numpy as np
 
     for name in table.colnames:
-        values = np.asarray(table[name]).astype(np.str_)
+        values = np.ma.filled(np.ma.asarray(table[name]), "").astype(np.str_)
         if any(len(text) > 1 and text.startswith("0") and text.isdigit() for text in values.tolist()):
             continue
         try:
