@@ -40,6 +40,8 @@ _OTHERS = (
     click.option("--option", multiple=True, metavar="NAME=VALUE",
                  help="Ask DataLink and SODA: cutout=6500/6700, format=fits, rectified=yes, or a service's own name."),
     click.option("--retry-failed", is_flag=True, help="Try again what failed to be fetched or read in earlier runs."),
+    click.option("--medium", type=click.Choice(["air", "vacuum"]),
+                 help="What holds for fetched files that say neither; they fail without."),
     click.option("--keep", is_flag=True, help="Keep the fetched files, in the archive's folder .harvest."),
 )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -62,6 +62,7 @@ class Fetch(_Strict):
         None, max_length=20_000, description="First and last number of each run of records; all unless given."
     )
     options: dict[str, Text] = Field(default_factory=dict, description="Of DataLink and SODA, by name.")
+    medium: Literal["", "air", "vacuum"] = Field("", description="What holds for files that say neither.")
     keep: bool = Field(False, description="Keep the files after they were ingested.")
     label: str = Field("", max_length=200)
 
@@ -71,6 +72,7 @@ class RetryFiles(_Strict):
 
     archive: str = Field(min_length=1, max_length=500)
     numbers: list[int] | None = Field(None, max_length=50_000, description="All that failed unless given.")
+    medium: Literal["", "air", "vacuum"] = Field("", description="What holds for files that say neither.")
 
 
 def _trusted(request: Request) -> Visitor:
@@ -192,7 +194,8 @@ def fetch(request: Request, visitor: Trusted, kept: Kept, id: str, new: Fetch) -
     with open_history(folder, create=True) as history:
         added = history.add(records, asked, asked_by=visitor.name)
         waiting = history.counts()["waiting"]
-    job = desk_of(request).create(_JOB, {"into": new.into, "keep": new.keep}, label=new.label, run=True)
+    parameters = {"into": new.into, "medium": new.medium, "keep": new.keep}
+    job = desk_of(request).create(_JOB, parameters, label=new.label, run=True)
     return {"job": job.to_mapping(), "selected": len(records), "added": added, "waiting": waiting}
 
 
@@ -245,5 +248,7 @@ def retry_files(request: Request, visitor: Trusted, again: RetryFiles) -> dict[s
         count = kept.retry(again.numbers)
     if not count:
         raise ParameterError({"numbers": "none of these has failed"})
-    job = desk_of(request).create(_JOB, {"into": again.archive}, label=f"Again: {count} files"[:200], run=True)
+    job = desk_of(request).create(
+        _JOB, {"into": again.archive, "medium": again.medium}, label=f"Again: {count} files"[:200], run=True
+    )
     return {"job": job.to_mapping(), "files": count}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import dataclasses
 import datetime
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -186,7 +188,7 @@ def agreed_medium(said: Mapping[str, Medium], default: Medium | None) -> Medium:
             expected="one medium",
             action="Correct the header.",
         )
-    medium = media.pop() if media else default
+    medium = media.pop() if media else default or _assumed.get()
     if medium is None:
         raise ReadError(
             "the file says neither air nor vacuum",
@@ -196,6 +198,19 @@ def agreed_medium(said: Mapping[str, Medium], default: Medium | None) -> Medium:
             action="Add VACUUM = T or F to the header, or name the survey's own reader.",
         )
     return medium
+
+
+_assumed: contextvars.ContextVar[Medium | None] = contextvars.ContextVar("assumed medium", default=None)
+
+
+@contextlib.contextmanager
+def assumed_medium(medium: Medium | None) -> Iterator[None]:
+    """In the block, files that say neither air nor vacuum are taken to be in `medium`; None refuses them as usual."""
+    token = _assumed.set(medium)
+    try:
+        yield
+    finally:
+        _assumed.reset(token)
 
 
 def stated_frame(header: Header, default: VelocityFrame) -> VelocityFrame:

@@ -49,7 +49,7 @@ def fetched(server: Misbehaving, tmp_path: Path, *rows: dict[str, str], **option
 def test_every_format_is_ingested_and_its_origin_kept(tmp_path: Path) -> None:
     with Misbehaving() as server:
         rows = [
-            {"url": server.serve("/a.fits", image_spectrum(), FITS), "did": "ivo://x/y?one", "target": "omi And"},
+            {"url": server.serve("/a", image_spectrum(), FITS), "did": "ivo://x/y?one", "target": "omi And"},
             {"url": server.serve("/b", table_spectrum(ra=10.0), FITS), "did": "ivo://x/y?two", "pos": "99.0 9.0"},
             {"url": server.serve("/c", votable_spectrum(), VOTABLE), "did": "ivo://x/y?three", "pos": "99.5 9.5"},
         ]
@@ -102,6 +102,17 @@ def test_what_is_no_spectrum_fails_with_one_clear_error_and_the_rest_goes_on(tmp
     assert all(item["error"] for item in summary.errors)
 
 
+def test_a_file_that_says_neither_air_nor_vacuum_is_what_one_says(tmp_path: Path) -> None:
+    with Misbehaving() as server:
+        silent = server.serve("/silent", image_spectrum(1, medium="LINEAR"), FITS)
+        vacuum = server.serve("/vacuum", image_spectrum(2, medium="WAVE"), FITS)
+        assert fetched(server, tmp_path, {"url": silent}).failed == 1
+        assert "neither air nor vacuum" in errors(tmp_path / "archive")["silent"]
+        fetched(server, tmp_path, {"url": silent}, {"url": vacuum}, retry_failed=True, medium="air")
+    media = {row["identifier"]: row["medium"] for row in open_archive(tmp_path / "archive").catalogue().to_pylist()}
+    assert media == {"silent": "air", "vacuum": "vacuum"}
+
+
 def test_names_from_servers_are_no_paths(tmp_path: Path) -> None:
     with Misbehaving() as server:
         evil = {"Content-Disposition": 'attachment; filename="../../../evil.fits"'}
@@ -119,6 +130,20 @@ def test_nothing_is_fetched_twice(tmp_path: Path) -> None:
         again = fetched(server, tmp_path, *rows)
         assert (again.selected, again.added, again.fetched, again.spectra) == (3, 1, 1, 1)
         assert [server.count(f"/{n}.fits") for n in range(3)] == [1, 1, 1]
+
+
+def test_a_spectrum_is_called_what_its_file_is_called(tmp_path: Path) -> None:
+    with Misbehaving() as server:
+        named = {"Content-Disposition": "attachment; filename=spec-1-2-3.fits"}
+        rows = [
+            {"url": server.serve("/get", image_spectrum(1), FITS, headers=named), "did": "ivo://x/y?1"},
+            {"url": server.serve("/vh130075.fits", image_spectrum(2), FITS), "did": "ivo://x/y?2"},
+            {"url": server.serve("/product", image_spectrum(3), FITS), "did": "ivo://x/y?three"},
+            {"url": server.serve("/own", table_spectrum(did="ivo://a/b?the-own"), FITS), "did": "ivo://x/y?4"},
+        ]
+        fetched(server, tmp_path, *rows)
+    names = set(open_archive(tmp_path / "archive").catalogue()["identifier"].to_pylist())
+    assert names == {"spec-1-2-3", "vh130075", "three", "the-own"}
 
 
 def test_different_spectra_of_one_name_are_all_kept(tmp_path: Path) -> None:

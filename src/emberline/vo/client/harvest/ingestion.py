@@ -20,6 +20,7 @@ from emberline.archive import readers
 from emberline.archive.catalogue import read_catalogue
 from emberline.archive.ingestion import IngestSummary, PartWriter, grow
 from emberline.archive.ledger import Ledger, Reject, Written
+from emberline.archive.readers.base import assumed_medium
 from emberline.archive.readers.source import Source
 from emberline.archive.schema import Column, described
 from emberline.archive.store import Archive, open_archive
@@ -27,7 +28,7 @@ from emberline.errors import EmberlineError, ReadError
 from emberline.files import atomic_path
 from emberline.progress import Progress, silent
 from emberline.provenance import now, provenance
-from emberline.spectra import Spectrum
+from emberline.spectra import Medium, Spectrum
 from emberline.vo.client.harvest.fetching import place_of
 from emberline.vo.client.harvest.history import File, History
 
@@ -69,6 +70,7 @@ def ingest_fetched(
     folder: Path,
     *,
     reader: str | None = None,
+    medium: Medium | None = None,
     keep: bool = False,
     progress: Progress = silent,
 ) -> IngestSummary | None:
@@ -81,6 +83,8 @@ def ingest_fetched(
         The archive's folder, made when it is new, and the harvest's folder in it.
     reader : str, optional
         By default each file's format is detected.
+    medium : "air" or "vacuum", optional
+        What holds for files that say neither; they are refused otherwise.
     keep : bool
         Leave the files that were fetched where they are; by default they are removed once they are ingested.
     progress : Progress
@@ -100,7 +104,8 @@ def ingest_fetched(
         for start in range(0, len(files), _BATCH):
             yield _Job(ledger, files[start : start + _BATCH], folder, reader, names, verdicts)
 
-    summary = grow(archive, jobs, _read_batch, total=len(files), step="ingest", workers=1, progress=progress)
+    with assumed_medium(medium):
+        summary = grow(archive, jobs, _read_batch, total=len(files), step="ingest", workers=1, progress=progress)
     _settle(history, archive, files, verdicts, names, summary)
     _write_provenance(history, archive)
     for file in history.files(["ingested", "failed"], numbers=[file.number for file in files]):
@@ -228,7 +233,7 @@ def _with_record(spectrum: Spectrum, file: File, source: Source, names: _Names) 
     """The spectrum with what the file left unsaid and the service said."""
     meta, record = spectrum.meta, file.record
     wanted = meta.identifier
-    if wanted == source.stem and record.publisher_did:  # the file itself has no name for it
+    if wanted == source.stem == source.name and record.publisher_did:  # neither file nor server has a name for it
         wanted = urllib.parse.unquote(re.split(r"[/?#]", record.publisher_did.rstrip("/"))[-1]) or wanted
     changes: dict[str, object] = {"identifier": names.choose(wanted, spectrum, source.sha256)}
     if not (math.isfinite(meta.ra) and math.isfinite(meta.dec)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from emberline.archive.jobs import reach, shown
 from emberline.jobs import JobContext, JobType, Preset, parameter
@@ -47,6 +47,9 @@ class HarvestParameters:
     )
     retry_failed: bool = parameter("Try again what failed in earlier runs.", default=False)
     reader: str = parameter("Force a reader instead of detecting the format of each file.", default="")
+    medium: Literal["", "air", "vacuum"] = parameter(
+        "What holds for files that say neither air nor vacuum; they fail when it is empty.", default=""
+    )
     keep: bool = parameter("Keep the fetched files after they were ingested.", default=False)
 
     def __post_init__(self) -> None:
@@ -91,6 +94,7 @@ def run_harvest(parameters: HarvestParameters, context: JobContext) -> dict[str,
         options=parse_options(parameters.option),
         retry_failed=parameters.retry_failed and not again,
         reader=parameters.reader or None,
+        medium=parameters.medium or None,
         keep=parameters.keep,
         progress=progress,
     )

@@ -16,6 +16,7 @@ from emberline.vo.client.harvest.history import FOLDER, HarvestError, History, o
 from emberline.vo.client.harvest.selecting import Sources, check_answers, select
 
 if TYPE_CHECKING:
+    from emberline.spectra import Medium
     from emberline.vo.client.session import Session
 
 __all__ = ["HarvestSummary", "check_folder", "harvest"]
@@ -93,6 +94,7 @@ def harvest(
     options: Mapping[str, str] | None = None,
     retry_failed: bool = False,
     reader: str | None = None,
+    medium: Medium | None = None,
     keep: bool = False,
     asked_by: str = "",
     progress: Progress = silent,
@@ -117,6 +119,8 @@ def harvest(
         Let what failed in earlier runs be tried again.
     reader : str, optional
         By default each file's format is detected.
+    medium : "air" or "vacuum", optional
+        What holds for files that say neither; they fail otherwise.
     keep : bool
         Keep the files after they were ingested, in the archive's hidden folder.
     asked_by : str
@@ -146,7 +150,7 @@ def harvest(
             summary = _select(session, history, sources, asked or Constraints(), summary, options, asked_by, progress)
         down = fetch(session, history, folder, history.files(["waiting"]), progress=progress)
         got = [file for file in history.files(["fetched"]) if file.changed > first]
-        ingested = ingest_fetched(history, into, folder, reader=reader, keep=keep, progress=progress)
+        ingested = ingest_fetched(history, into, folder, reader=reader, medium=medium, keep=keep, progress=progress)
         after = history.counts()
         failed = [file for file in history.files(["failed"]) if file.changed > first]
     told = [{"number": file.number, "address": file.record.address, "error": file.error} for file in failed[:_TOLD]]

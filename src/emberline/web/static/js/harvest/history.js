@@ -98,7 +98,9 @@ export async function look() {
 
 async function try_again(numbers) {
   try {
-    const made = await call("POST", "/history/retry", { archive: archive.value, numbers });
+    const made = await call("POST", "/history/retry", {
+      archive: archive.value, numbers, medium: place("medium").value,
+    });
     follow(made.job);
   } catch (error) {
     place("no-files").textContent = error.message;

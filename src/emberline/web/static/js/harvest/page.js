@@ -183,7 +183,8 @@ async function fetch_them(event) {
   place("go").disabled = true;
   try {
     const made = await call("POST", `/searches/${search}/fetch`, {
-      into: text("into"), rows: records.runs(), options, keep: place("keep").checked, label: text("label"),
+      into: text("into"), rows: records.runs(), options, keep: place("keep").checked,
+      medium: place("medium").value, label: text("label"),
     });
     fine("refused");
     const known = made.selected - made.added;
