@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import pickle
 import socket
 import threading
 import time
@@ -162,6 +163,8 @@ def test_statuses_of_failure(server: Misbehaving, session: Session, name: str) -
     assert caught.value.url == f"{server.url}/{name}"
     assert isinstance(caught.value, requests.HTTPError)  # for pyvo, which waits for that
     assert caught.value.response is answer
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copy), copy.status, copy.service_said) == (str(caught.value), status, caught.value.service_said)
 
 
 def test_every_fault_ends_in_an_answer_or_an_error_of_ours(server: Misbehaving) -> None:
@@ -174,6 +177,24 @@ def test_every_fault_ends_in_an_answer_or_an_error_of_ours(server: Misbehaving) 
             except ServiceError as error:
                 ended = error.url
             assert isinstance(ended, bytes) or ended, name
+
+
+NOWHERE = [
+    "http://[", "http://[::1", "http://", "http:///x", "//", "//[", "javascript:alert(1)", "data:text/xml,<a/>",
+    "http://a b/",
+    "http://exa\u00e4mple.invalid/", "http://x" + "a" * 300 + ".invalid/", "http://:80/",
+    "http://a.invalid:0/", "\\\\a\\b",
+    "http://127.0.0.1:{port}:80/", "http://.invalid/", "http://a..invalid/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", NOWHERE)
+def test_a_redirection_to_nowhere_is_an_error_of_ours(server: Misbehaving, target: str) -> None:
+    location = target.format(port=server.port).encode("utf-8").decode("latin-1")
+    server.serve("/away", lambda _: Served(b"", status=302, headers={"Location": location}))
+    with session_for(server, tries=1) as session, pytest.raises(ServiceError) as caught:
+        session.get(f"{server.url}/away").raise_for_status()
+    assert caught.value.url
 
 
 # --- trying again ----------------------------------------------------------------------------------------------------
@@ -300,7 +321,7 @@ HERE = [
     "http://example.org\\@127.0.0.1:{port}/good", "http://127.0.0.1:{port}\\@example.org/good",
     "//127.0.0.1:{port}/good",
     "file:///etc/passwd", "ftp://127.0.0.1:{port}/", "127.0.0.1:{port}/good", "http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ:{port}/good",
-    "http://127。0。0。1:{port}/good",
+    "http://127。0。0。1:{port}/good", "http://%31%32%37.0.0.1:{port}/good",
 ]  # fmt: skip
 
 

@@ -158,6 +158,10 @@ class Session(requests.Session):
             answer = super().send(request, **keywords)
         except requests.TooManyRedirects:
             raise ProtocolError("leads on to other addresses too often", url=str(request.url)) from None
+        except (requests.RequestException, ValueError) as error:  # of the library, which reads where it leads on to
+            raise ProtocolError(
+                f"cannot be asked, or leads on to no address ({error})", url=str(request.url)
+            ) from error
         finally:
             self._state.call = None
         if key:
