@@ -486,28 +486,35 @@ _COPIES = {"vizier:II/246/out": ("2MASS", -1.0), "vizier:II/328/allwise": ("AllW
 
 async def _xmatch(request: Request) -> Response:
     """CDS XMatch: a table sent as cat1, in CSV or VOTable, against a table of its own."""
-    form = await request.form()
-    try:
-        radius, wanted = float(str(form["distMaxArcsec"])), str(form["cat2"])
-        names = str(form["colRA1"]), str(form["colDec1"])
-        if wanted not in _COPIES or form.get("request") != "xmatch" or radius > 180:
-            raise ValueError(
-                f"Table {wanted} is not known here" if wanted not in _COPIES else "request or distMaxArcsec"
-            )
-        sent = form["cat1"]
+    async with request.form() as form:
+        sent = form.get("cat1", "")
         data = sent if isinstance(sent, str) else (await sent.read()).decode()
-        rows = list(csv.DictReader(io.StringIO(data)))
-        if len(rows) > 5000:
-            raise ValueError("cat1 has too many rows")
-        found = [
-            (distance, row, item)
-            for row in rows
-            for item in OBJECTS
-            if (distance := _separation(float(row[names[0]]), float(row[names[1]]), item.ra, item.dec) * 3600) <= radius
-        ]
+        words = {name: value for name, value in form.items() if isinstance(value, str)}
+    try:
+        document = _matched(words, data)
     except (KeyError, ValueError) as error:
         return Response(error_document(f"xmatch: {error}"), 400, media_type=VOTABLE)
-    return Response(_xmatch_document(list(rows[0]) if rows else [], found, wanted), media_type=VOTABLE)
+    return Response(document, media_type=VOTABLE)
+
+
+def _matched(words: dict[str, str], data: str) -> str:
+    """The rows of the CSV that have something near them."""
+    radius, wanted = float(words["distMaxArcsec"]), words["cat2"]
+    if wanted not in _COPIES:
+        raise ValueError(f"Table {wanted} is not known here")
+    if words.get("request") != "xmatch" or radius > 180:
+        raise ValueError("request or distMaxArcsec")
+    rows = list(csv.DictReader(io.StringIO(data)))
+    if len(rows) > 5000:
+        raise ValueError("cat1 has too many rows")
+    places = [(row, float(row[words["colRA1"]]), float(row[words["colDec1"]])) for row in rows]
+    found = [
+        (distance, row, item)
+        for row, ra, dec in places
+        for item in OBJECTS
+        if (distance := _separation(ra, dec, item.ra, item.dec) * 3600) <= radius
+    ]
+    return _xmatch_document(list(rows[0]) if rows else [], found, wanted)
 
 
 def _xmatch_document(sent: list[str], found: list[tuple[float, dict[str, str], SkyObject]], wanted: str) -> str:

@@ -103,7 +103,7 @@ def test_nothing_there(session: Session, others: OtherArchives) -> None:
         soda.sync(session, descriptor, BAND=(5e-7, 6e-7))
 
 
-def test_refusals_in_words_and_in_votables(session: Session, others: OtherArchives) -> None:
+def test_refusals_in_words_and_in_votables(session: Session, others: OtherArchives, tmp_path: Path) -> None:
     descriptor = described(session, others)
     others.faults.append(Fault("/soda", status=400, body=b"UsageError: no such dataset"))
     with pytest.raises(StatusError, match="no such dataset"):
@@ -113,6 +113,10 @@ def test_refusals_in_words_and_in_votables(session: Session, others: OtherArchiv
     others.faults.append(Fault("/soda", status=200, body=body.encode()))
     with pytest.raises(StatusError, match="Too wide"):
         soda.sync(session, descriptor)
+    others.faults.append(Fault("/soda", status=200, body=body.encode()))
+    with pytest.raises(StatusError, match="Too wide"):
+        soda.sync(session, descriptor, path=tmp_path / "cut.fits")
+    assert not list(tmp_path.iterdir()), "a refusal is no spectrum"
 
 
 def test_what_is_fixed_goes_with_every_request_and_what_refers_to_a_row_does_not(

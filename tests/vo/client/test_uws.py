@@ -16,6 +16,7 @@ from starlette.routing import Mount
 from emberline.vo.client import ProtocolError, ServiceError, StatusError, TimeLimitError, tap, uws
 from emberline.vo.client.config import ClientConfig
 from emberline.vo.client.session import Session
+from emberline.vo.server.adql import TableSet
 from tests.vo.client.other_archives import OtherArchives, TapService, TapServiceJob
 from tests.vo.client.other_sky import simbad_tables
 
@@ -30,8 +31,8 @@ class Running(TapService):
 
 
 @contextlib.contextmanager
-def serving(version: str) -> Iterator[Running]:
-    service = Running(simbad_tables(), version=version)
+def serving(version: str, tables: TableSet | None = None) -> Iterator[Running]:
+    service = Running(tables or simbad_tables(), version=version)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         service.url = f"http://127.0.0.1:{listener.getsockname()[1]}/tap"

@@ -131,7 +131,6 @@ def sync(session: Session, descriptor: Descriptor, *, path: Path | None = None, 
     """
     import urllib.parse
 
-    from emberline.vo.client._answers import is_refusal_in_words, said
     from emberline.vo.client._asking import ask
     from emberline.vo.client._soda_values import written
 
@@ -142,17 +141,32 @@ def sync(session: Session, descriptor: Descriptor, *, path: Path | None = None, 
             sent[item.name] = written(item, value, descriptor.access_url)
     if path is not None:
         join = "&" if "?" in descriptor.access_url else "?"
-        return session.download(f"{descriptor.access_url}{join}{urllib.parse.urlencode(sent)}", path)
+        url = f"{descriptor.access_url}{join}{urllib.parse.urlencode(sent)}"
+        download = session.download(url, path)
+        with open(path, "rb") as file:
+            start = file.read(1 << 16)
+        try:
+            _check_body(start, url)
+        except ServiceError:
+            path.unlink()
+            raise
+        return download
     answer = ask(session, descriptor.access_url, sent)
     answer.raise_for_status()
-    body = answer.content or b""
-    if answer.status_code == 204 or not body:
-        raise ServiceError("the service has nothing of this dataset within what was asked", url=str(answer.url))
+    _check_body(answer.content or b"", str(answer.url))
+    return answer.content
+
+
+def _check_body(body: bytes, url: str) -> None:
+    """Refuse what is no data: nothing at all, or a refusal that came with a status of success."""
+    from emberline.vo.client._answers import is_refusal_in_words, said
+
+    if not body:
+        raise ServiceError("the service has nothing of this dataset within what was asked", url=url)
     if body[:256].lstrip().startswith(b"<") and is_refusal_in_words(body):
-        error = StatusError("the service refused", url=str(answer.url), service_said=said(body))
-        error.status = answer.status_code
+        error = StatusError("the service refused", url=url, service_said=said(body))
+        error.status = 200
         raise error
-    return body
 
 
 def _is_fixed(item: Parameter) -> bool:
