@@ -11,7 +11,15 @@ import pytest
 
 from emberline.errors import EmberlineError
 from emberline.files import exclusive_lock
-from emberline.vo.client import ClientConfig, ProtocolError, ServiceError, Session, StatusError, TooLargeError
+from emberline.vo.client import (
+    ClientConfig,
+    ProtocolError,
+    ServiceError,
+    Session,
+    StatusError,
+    TooLargeError,
+    UnsafeXMLError,
+)
 from tests.vo.client.misbehaving import Misbehaving, Request, Served
 
 FILE = bytes(range(256)) * 40
@@ -117,15 +125,20 @@ def test_another_address_does_not_go_on(server: Misbehaving, tmp_path: Path) -> 
     assert (tmp_path / "here").read_bytes() == FILE
 
 
-def test_a_wrong_part_is_not_glued_on(server: Misbehaving, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Range": f"bytes 5000-10239/{len(FILE)}"}, {},
+        {"Content-Range": f"bytes 3000-10239/{len(FILE)}", "Content-Encoding": "gzip"},
+    ],
+)  # fmt: skip
+def test_a_wrong_part_is_not_glued_on(server: Misbehaving, tmp_path: Path, headers: dict[str, str]) -> None:
     shelf = Shelf(server)
     shelf.cuts = [3000]
     with session_for(server, tries=1) as session:
         with pytest.raises(ProtocolError):
             session.download(shelf.url, tmp_path / "here")
-        server.serve(
-            "/file.fits", FILE[5000:], "application/fits", 206, {"Content-Range": f"bytes 5000-10239/{len(FILE)}"}
-        )
+        server.serve("/file.fits", FILE[5000:], "application/fits", 206, headers)
         with pytest.raises(ProtocolError, match="another part"):
             session.download(shelf.url, tmp_path / "here")
     assert only(tmp_path)
@@ -139,6 +152,7 @@ def test_a_wrong_part_is_not_glued_on(server: Misbehaving, tmp_path: Path) -> No
         ("/huge", (), TooLargeError, "announced"),
         ("/endless", (), TooLargeError, "larger"),
         ("/nothing", (), StatusError, "nothing here"),
+        ("/xml-bomb", (), UnsafeXMLError, "entities"),
     ],
 )
 def test_what_is_refused_leaves_nothing(

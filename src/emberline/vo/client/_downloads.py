@@ -19,8 +19,8 @@ import requests
 
 from emberline.errors import EmberlineError
 from emberline.files import write_text
-from emberline.vo.client._answers import media_type
-from emberline.vo.client.errors import ProtocolError, ServiceError, TimeLimitError, TooLargeError
+from emberline.vo.client._answers import media_type, refuse_unsafe_xml
+from emberline.vo.client.errors import ProtocolError, ServiceError, TimeLimitError, TooLargeError, UnsafeXMLError
 
 if TYPE_CHECKING:
     from emberline.vo.client.session import Session
@@ -98,7 +98,7 @@ class _Part:
 
     def _go_on(self, answer: requests.Response) -> bool:
         match = re.match(r"bytes (\d+)-\d+/(\d+|\*)", str(answer.headers.get("Content-Range") or ""))
-        if match is None or int(match[1]) != self.have:
+        if match is None or int(match[1]) != self.have or answer.headers.get("Content-Encoding"):
             self.discard()
             raise ProtocolError("the server sends another part of the file than was asked for", url=answer.url)
         _acceptable(answer, self._accept)
@@ -155,6 +155,11 @@ class _Part:
         self._note.unlink(missing_ok=True)
         self.have = 0
 
+    def beginning(self) -> bytes:
+        """The first megabyte of it, in which XML would declare entities."""
+        with open(self.path, "rb") as stream:
+            return stream.read(1 << 20)
+
     def finish(self, path: Path) -> None:
         """Give it its name."""
         os.replace(self.path, path)
@@ -193,8 +198,9 @@ def download(
             try:
                 answer = _fetched(session, url, part, limit, 10 * session.config.total if total is None else total)
                 part.close(synced=True)
+                refuse_unsafe_xml(part.beginning(), answer.url)
                 part.finish(path)
-            except TooLargeError:
+            except (TooLargeError, UnsafeXMLError):
                 part.discard()
                 raise
             finally:
