@@ -49,7 +49,7 @@ class ServicesConfig:
         The services asked for other spectra: SSAP addresses or IVOA identifiers (ivo://…).
     """
 
-    registry: str = "https://dc.g-vo.org/tap"
+    registry: str = "http://reg.g-vo.org/tap"
     simbad: str = "https://simbad.cds.unistra.fr/simbad/sim-tap"
     gaia: str = "https://gea.esac.esa.int/tap-server/tap"
     vizier: str = "https://tapvizier.cds.unistra.fr/TAPVizieR/tap"
@@ -60,13 +60,11 @@ class ServicesConfig:
     hips: str = "CDS/P/DSS2/color"
     literature: str = "https://ui.adsabs.harvard.edu/abs/{bibcode}/abstract"
     variability: tuple[str, ...] = (
-        "https://irsa.ipac.caltech.edu/cgi-bin/ZTF/nph_light_curves?POS=CIRCLE+{ra}+{dec}+0.0004&FORMAT=CSV",
-        "https://asas-sn.osu.edu/variables?ra={ra}&dec={dec}&radius=0.05",
+        "https://www.aavso.org/vsx/index.php?view=results.get&coords={ra}+{dec}&format=d&size=10&geom=r&unit=3",
+        "https://asas-sn.osu.edu/variables?ra={ra}&dec={dec}&radius=0.5",
+        "https://irsa.ipac.caltech.edu/cgi-bin/ZTF/nph_light_curves?POS=CIRCLE+{ra}+{dec}+0.0005&FORMAT=CSV",
     )
-    ssap: tuple[str, ...] = (
-        "https://archive.eso.org/ssap",
-        "http://archives.ia2.inaf.it/vo/ssa/elodie",
-    )
+    ssap: tuple[str, ...] = ("http://archive.eso.org/ssap", "http://basebe.obspm.fr/cgi-bin/ssapBE.pl")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
