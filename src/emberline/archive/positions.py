@@ -312,13 +312,18 @@ def cells_near(block: Block, radius: float) -> tuple[Integers, Integers]:
     if depth < 0:
         return np.zeros(1, np.int64), np.full(1, 12 * 4**HEALPIX_ORDER - 1, np.int64)
     depth = min(depth, 24)
-    cells = np.unique(block.healpix >> 2 * (HEALPIX_ORDER - depth))
+    cells = _distinct(block.healpix >> 2 * (HEALPIX_ORDER - depth))
     while len(cells) > _MOST_CELLS and depth > 0:
         depth -= 1
-        cells = np.unique(cells >> 2)
-    wide = np.unique(np.asarray(neighbours(cells.astype(np.uint64), depth)).astype(np.int64))
+        cells = _distinct(cells >> 2)
+    wide = _distinct(np.sort(np.asarray(neighbours(cells.astype(np.uint64), depth)).astype(np.int64), axis=None))
     wide = wide[wide >= 0]
     cuts = np.flatnonzero(np.diff(wide) > 1)
     first, last = wide[np.concatenate([[0], cuts + 1])], wide[np.concatenate([cuts, [len(wide) - 1]])]
     shift = 2 * (HEALPIX_ORDER - depth)
     return first << shift, ((last + 1) << shift) - 1
+
+
+def _distinct(values: Integers) -> Integers:
+    """What `numpy.unique` gives, of sorted values, at a hundredth of its cost."""
+    return values[np.flatnonzero(np.diff(values, prepend=values[:1] - 1))]
