@@ -92,7 +92,7 @@ def _deliveries_text(result: dict[str, Any]) -> str:
     )
 
 
-@samp.command("peers", epilog="Example: emberline samp peers")
+@samp.command("peers", epilog="Example: emberline samp peers --json")
 @json_option
 def peers(as_json: bool) -> None:
     """List the programs at the running hub, with the types of messages that they take."""
