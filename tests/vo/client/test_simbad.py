@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -97,6 +99,14 @@ def test_an_answer_that_is_not_about_what_was_asked(session: Session, others: Ot
         others.faults.append(Fault("/simbad/tap/sync", status=200, body=body))
         with pytest.raises(ProtocolError, match=words):
             simbad.around(session, PLACES, 1 * u.arcsec)
+
+
+def test_a_service_that_is_switched_off(others: OtherArchives) -> None:
+    services = dataclasses.replace(others.services, simbad="")
+    config = dataclasses.replace(others.config, services=services)
+    with Session(config) as session, pytest.raises(ServiceError, match="simbad is switched off"):
+        simbad.around(session, PLACES, 1 * u.arcsec)
+    assert not others.asked
 
 
 def test_names() -> None:

@@ -7,13 +7,15 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from emberline.vo.client.errors import ServiceError
+
 if TYPE_CHECKING:
     import requests
     from astropy.coordinates import SkyCoord
 
     from emberline.vo.client.session import Session
 
-__all__ = ["ask", "decimal", "degrees", "icrs", "metres"]
+__all__ = ["address_of", "ask", "decimal", "degrees", "icrs", "metres"]
 
 
 def ask(session: Session, url: str, parameters: Mapping[str, str]) -> requests.Response:
@@ -24,6 +26,23 @@ def ask(session: Session, url: str, parameters: Mapping[str, str]) -> requests.R
     more = {name: value for name, value in parameters.items() if name.upper() not in own or name.upper() != "REQUEST"}
     whole = "&".join([*kept, urllib.parse.urlencode(more)])
     return session.get(urllib.parse.urlunsplit((scheme, host, path, whole, "")))
+
+
+def address_of(session: Session, name: str, url: str = "") -> str:
+    """The address of a service: the one that is given, else that of the configuration.
+
+    Raises
+    ------
+    ServiceError
+        The service is switched off by an empty address.
+    """
+    found = url or str(getattr(session.config.services, name))
+    if not found:
+        raise ServiceError(
+            f"the service {name} is switched off: it has no address",
+            action=f"Give it one: {name} under [services] in vo.toml.",
+        )
+    return found
 
 
 def icrs(position: SkyCoord) -> tuple[float, float]:

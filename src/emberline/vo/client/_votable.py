@@ -225,7 +225,8 @@ class _Reader:
         return re.sub(r"\s+", " ", "".join(self._text)).strip()
 
     def resource(self, attributes: dict[str, str]) -> None:
-        resource = Resource(**{key: attributes.get(key.lower(), "") for key in ("type", "utype", "ID", "name")})
+        kind, utype, identifier, name = (attributes.get(key, "") for key in ("type", "utype", "id", "name"))
+        resource = Resource(type=kind, utype=utype, ID=identifier, name=name)
         self._resources[-1].resources.append(resource)
         self._resources.append(resource)
 
@@ -242,7 +243,8 @@ class _Reader:
         self._info = None
 
     def table(self, attributes: dict[str, str]) -> None:
-        self._table = Table(**{key: attributes.get(key.lower(), "") for key in ("name", "ID", "ref")})
+        name, identifier, ref = (attributes.get(key, "") for key in ("name", "id", "ref"))
+        self._table = Table(name=name, ID=identifier, ref=ref)
         self._resources[-1].tables.append(self._table)
 
     def end_table(self) -> None:
@@ -325,7 +327,10 @@ class _Reader:
 
 def _field(attributes: dict[str, str]) -> Field:
     words = ("name", "ID", "datatype", "arraysize", "xtype", "unit", "ucd", "utype", "ref")
-    return Field(value=attributes.get("value"), **{key: attributes.get(key.lower(), "").strip() for key in words})
+    field = Field(value=attributes.get("value"))
+    for word in words:
+        setattr(field, word, attributes.get(word.lower(), "").strip())
+    return field
 
 
 _STARTS = {

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from emberline.vo.client import _neighbours
+from emberline.vo.client._asking import address_of
 from emberline.vo.client._neighbours import Catalogue
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def around(
         pmra="pmra",
         pmdec="pmdec",
     )
-    address = url or session.config.services.gaia
+    address = address_of(session, "gaia", url)
     return _neighbours.around(
         session, address, catalogue, coords, radius, epoch=epoch, fastest=fastest, block=block, finished=finished
     )

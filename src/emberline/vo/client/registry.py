@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emberline.vo.client import tap
-from emberline.vo.client._asking import decimal, degrees, icrs
+from emberline.vo.client._asking import address_of, decimal, degrees, icrs
 from emberline.vo.client.errors import ServiceError, StatusError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def search(
     ValueError
         There is no such protocol or waveband.
     """
-    address = url or session.config.services.registry
+    address = address_of(session, "registry", url)
     plain = [*_of_protocol(protocol), *_of_waveband(waveband), *(_of_word(word) for word in keywords if word.strip())]
     places = _of_place(position, radius, declared=declared)
     found = _asked(session, address, plain, places, declared=declared, limit=4 * limit)
@@ -159,7 +159,7 @@ def resolve(session: Session, ivoid: str, protocol: str, *, url: str = "") -> st
     ServiceError
         The registry does not know it, or it does not offer the protocol.
     """
-    address = url or session.config.services.registry
+    address = address_of(session, "registry", url)
     words = [f"ivoid = {_text(ivoid.lower())}", *_of_protocol(protocol)]
     for service in _services(tap.query(session, address, _query(words))):
         if service.access_url:

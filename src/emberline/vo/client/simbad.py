@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from emberline.vo.client import _neighbours
+from emberline.vo.client._asking import address_of
 from emberline.vo.client._neighbours import Catalogue
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def around(
     ServiceError
         Nothing could be answered.
     """
-    address = url or session.config.services.simbad
+    address = address_of(session, "simbad", url)
     table = _neighbours.around(
         session, address, _CATALOGUE, coords, radius, epoch=epoch, block=block, finished=finished
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emberline.vo.client import _neighbours, tap
+from emberline.vo.client._asking import address_of
 from emberline.vo.client._neighbours import Catalogue
 from emberline.vo.client.errors import ServiceError
 
@@ -35,7 +36,7 @@ def position_columns(session: Session, table: str, *, url: str = "") -> tuple[st
     ServiceError
         The table is not there, or has no such columns.
     """
-    address = url or session.config.services.vizier
+    address = address_of(session, "vizier", url)
     columns = tap.columns(session, address, _written(table))
     usable = [column for column in columns if column.datatype.startswith("float")]
     for wanted in (_MAIN, _ANY):
@@ -98,7 +99,7 @@ def around(
     ServiceError
         The table is not there or has no positions, or nothing could be answered.
     """
-    address = url or session.config.services.vizier
+    address = address_of(session, "vizier", url)
     ra, dec = position_columns(session, table, url=address)
     wanted = ", ".join(f"c.{tap.quoted(name)}" for name in dict.fromkeys([*columns, ra, dec])) if columns else "c.*"
     catalogue = Catalogue(

@@ -10,7 +10,7 @@ import numpy as np
 from astropy import units
 from astropy.table import Column, Table
 
-from emberline.vo.client._asking import degrees
+from emberline.vo.client._asking import address_of, degrees
 from emberline.vo.client._tables import read_table
 from emberline.vo.client._uploads import in_blocks
 from emberline.vo.client.errors import ProtocolError, ServiceError
@@ -76,7 +76,7 @@ def cross_match(
     arcsec = degrees(radius) * 3600.0
     if not 0 < arcsec <= _WIDEST:
         raise ValueError(f"the radius is {arcsec:g} arcsec; the service takes more than 0 and at most {_WIDEST:g}")
-    address = url or session.config.services.xmatch
+    address = address_of(session, "xmatch", url)
     place = coords.icrs
     ra, dec = (np.atleast_1d(np.asarray(value.deg, float)) for value in (place.ra, place.dec))
     usable = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
