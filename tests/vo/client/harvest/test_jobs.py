@@ -23,6 +23,7 @@ from tests.vo.client.misbehaving import PAGE, Misbehaving
         ({"position": ["1 2"]}, "ssap", "ssap is missing"),
         ({"tap": "SELECT 1"}, "service", "service is missing"),
         ({"service": "https://x.test"}, "tap", "tap is missing"),
+        ({"ssap": ["x.test"], "position": ["1 2"]}, "ssap", "is no address"),
         ({"size": "big"}, "size", "cannot be understood"),
         ({"band": "red"}, "band", "cannot be understood"),
         ({"time": "soon"}, "time", "cannot be understood"),

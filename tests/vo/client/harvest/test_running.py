@@ -311,6 +311,34 @@ def test_a_killed_harvest_goes_on_where_it_was(tmp_path: Path, after: int) -> No
     assert sorted(catalogue["identifier"].to_pylist(), key=int) == [str(n) for n in range(count)]
 
 
+def test_an_interrupted_harvest_ends_at_once(tmp_path: Path) -> None:
+    """Whoever presses Ctrl-C waits for no server."""
+    with Misbehaving() as server:
+        entered, release = threading.Event(), threading.Event()
+
+        def held(request: Request) -> Served:
+            entered.set()
+            release.wait(120)
+            return Served(image_spectrum(), FITS)
+
+        listing = write_listing(tmp_path / "list.vot", {"url": server.serve("/held", held)})
+        child = subprocess.Popen(
+            [sys.executable, "-c", _CHILD, server.host, str(tmp_path / "archive"), str(listing)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert entered.wait(60)
+            child.send_signal(signal.SIGINT)
+            _, said = child.communicate(timeout=60)  # the server holds its answer for longer
+        finally:
+            release.set()
+            child.kill()
+            child.wait()
+        assert said.rstrip().endswith("KeyboardInterrupt")
+        assert harvest(session_for(server), tmp_path / "archive").ingested == 1
+
+
 def test_a_harvest_killed_between_catalogue_and_history_settles(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,7 +73,7 @@ def test_a_query_without_addresses(others: OtherArchives) -> None:
     )
     assert answer.state == "failed"
     assert "no column with the addresses of spectra" in answer.error
-    with pytest.raises(HarvestError, match="the service could not be asked"):
+    with pytest.raises(HarvestError, match="no column with the addresses of spectra"):
         check_answers([answer])
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import queue
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from emberline.files import sha256_of
 from emberline.progress import Progress, silent
 from emberline.provenance import now
 from emberline.vo.client.errors import OfflineError, ServiceDownError, ServiceError
+from emberline.vo.client.harvest._threads import start
 from emberline.vo.client.harvest.history import File, HarvestError, History
 from emberline.vo.client.harvest.options import order
 
@@ -71,34 +72,33 @@ def fetch(
         Hosts that are down, each with the reason.
     """
     (folder / "files").mkdir(parents=True, exist_ok=True)
-    queue, down, done = _Queue(files), dict[str, str](), 0
-    progress("fetch", 0, len(files))
+    waiting, down, done, running = _Queue(files), dict[str, str](), 0, 0
+    answers: queue.SimpleQueue[tuple[Fetched | None, BaseException | None]] = queue.SimpleQueue()
     stop = threading.Event()
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="harvest") as pool:
-        running: dict[Future[Fetched], File] = {}
-        try:
-            while True:
-                for file in queue.ready(AT_ONCE - len(running)):
-                    running[pool.submit(_download, session, history, folder, file, stop)] = file
-                if not running:
-                    break
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    file = running.pop(future)
-                    result = future.result()
-                    queue.finished(file)
-                    _note(history, result)
-                    done += 1
-                    if result.down:
-                        down[file.record.host] = result.error
-                        left = queue.drop(file.record.host)
-                        history.change([other.number for other in left], error=result.error)
-                        done += len(left)
-                    progress("fetch", done, len(files))
-        except BaseException:
-            stop.set()
-            for future in running:
-                future.cancel()
-            raise
+    progress("fetch", 0, len(files))
+    try:
+        while True:
+            for file in waiting.ready(AT_ONCE - running):
+                start(lambda file: _download(session, history, folder, file, stop), file, answers)
+                running += 1
+            if not running:
+                break
+            result, error = answers.get()
+            running -= 1
+            if error is not None or result is None:
+                raise error or AssertionError
+            host = result.file.record.host
+            waiting.finished(result.file)
+            _note(history, result)
+            done += 1
+            if result.down:
+                down[host] = result.error
+                left = waiting.drop(host)
+                history.change([other.number for other in left], error=result.error)
+                done += len(left)
+            progress("fetch", done, len(files))
+    finally:
+        stop.set()
     return tuple(f"{host}: {reason}" for host, reason in down.items())
 
 

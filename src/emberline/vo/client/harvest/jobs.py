@@ -61,6 +61,10 @@ class HarvestParameters:
         if self.time:
             parse_time(self.time)
         parse_options(self.option)
+        for name, addresses in (("ssap", self.ssap), ("service", (self.service,) if self.service else ())):
+            for address in addresses:
+                if not address.lower().startswith(("http://", "https://", "ivo://")):
+                    raise ValueError(f"{name}: {address!r} is no address (expected https://, http:// or ivo://)")
         if self.ssap and not self.position:
             raise ValueError("position is missing: the services of ssap are asked at a position")
         if self.position and not self.ssap:

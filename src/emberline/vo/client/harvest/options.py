@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from emberline.errors import ConfigError, EmberlineError
+from emberline.vo.client.harvest._threads import as_they_come
 from emberline.vo.client.harvest.constraints import parse_band
 from emberline.vo.client.harvest.history import HarvestError
 from emberline.vo.client.harvest.records import Record
@@ -213,31 +213,36 @@ def offers(session: Session, records: Iterable[Record]) -> tuple[tuple[Offer, ..
     for record in records:
         if record.datalink or record.services:
             firsts.setdefault(record.service, record)
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="options") as pool:
-        answers = pool.map(lambda record: _described(session, record), firsts.values())
-        for record, (descriptors, error) in zip(firsts.values(), answers, strict=True):
-            title = record.service_title or record.service
-            if error:
-                wrong[title] = error
-            for descriptor in descriptors:
-                for parameter in descriptor.parameters:
-                    if not (parameter.value or parameter.ref or parameter.name.upper() == "ID"):
-                        _merge(found, parameter, title)
+    answers = {
+        record.service: (descriptors, error)
+        for record, descriptors, error in as_they_come(
+            lambda item: _described(session, item), firsts.values(), _AT_ONCE
+        )
+    }
+    for service, record in firsts.items():
+        title = record.service_title or service
+        descriptors, error = answers[service]
+        if error:
+            wrong[title] = error
+        for descriptor in descriptors:
+            for parameter in descriptor.parameters:
+                if not (parameter.value or parameter.ref or parameter.name.upper() == "ID"):
+                    _merge(found, parameter, title)
     return tuple(sorted(found.values(), key=lambda offer: offer.name)), wrong
 
 
-def _described(session: Session, record: Record) -> tuple[list[Descriptor], str]:
+def _described(session: Session, record: Record) -> tuple[Record, list[Descriptor], str]:
     """The services on a spectrum: those that came with it, and those among its links."""
     from emberline.vo.client import datalink
 
     descriptors = list(record.services)
     if descriptors or not record.datalink:
-        return descriptors, ""
+        return record, descriptors, ""
     try:
         links = datalink.links(session, record.datalink)
     except EmberlineError as error:
-        return descriptors, str(error)
-    return [link.descriptor for link in links if link.descriptor is not None], ""
+        return record, descriptors, str(error)
+    return record, [link.descriptor for link in links if link.descriptor is not None], ""
 
 
 def _merge(found: dict[str, Offer], parameter: Parameter, title: str) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emberline.errors import ArchiveError
+from emberline.errors import ArchiveError, EmberlineError
 from emberline.files import exclusive_lock
 from emberline.progress import Progress, silent
 from emberline.vo.client.harvest.constraints import Constraints
@@ -147,7 +149,10 @@ def harvest(
         before, first = history.counts(), history.version()
         summary = HarvestSummary(into)
         if sources:
-            summary = _select(session, history, sources, asked or Constraints(), summary, options, asked_by, progress)
+            with _leaving_nothing(into, history):
+                summary = _select(
+                    session, history, sources, asked or Constraints(), summary, options, asked_by, progress
+                )
         down = fetch(session, history, folder, history.files(["waiting"]), progress=progress)
         got = [file for file in history.files(["fetched"]) if file.changed > first]
         ingested = ingest_fetched(history, into, folder, reader=reader, medium=medium, keep=keep, progress=progress)
@@ -167,6 +172,20 @@ def harvest(
         errors=tuple(told),
         seconds=time.monotonic() - began,
     )
+
+
+@contextlib.contextmanager
+def _leaving_nothing(into: Path, history: History) -> Iterator[None]:
+    """When the very first selection fails, the folder that was made for it goes again."""
+    try:
+        yield
+    except EmberlineError:
+        if not history.version() and not (into / "archive.toml").exists():
+            history.close()
+            shutil.rmtree(into / FOLDER, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                into.rmdir()
+        raise
 
 
 def _check_reader(name: str | None) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from emberline.errors import EmberlineError, ReadError
+from emberline.vo.client.harvest._threads import as_they_come
 from emberline.vo.client.harvest.constraints import Constraints, resolve
 from emberline.vo.client.harvest.history import HarvestError
 from emberline.vo.client.harvest.records import Record, of_document, of_spectrum_record, of_table
@@ -157,15 +157,10 @@ def select(
     places = resolve(session, asked.positions)
     tasks = [(name, place) for place in places for name in dict.fromkeys(sources.ssap)]
     noted(0, len(tasks))
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="select") as pool:
-        futures = [pool.submit(ask_ssap, session, name, place, asked) for name, place in tasks]
-        try:
-            for done, future in enumerate(as_completed(futures), 1):
-                yield future.result()
-                noted(done, len(tasks))
-        finally:
-            for future in futures:
-                future.cancel()
+    answers = as_they_come(lambda task: ask_ssap(session, task[0], task[1], asked), tasks, _AT_ONCE)
+    for done, answer in enumerate(answers, 1):
+        yield answer
+        noted(done, len(tasks))
 
 
 def _ask_tap(session: Session, service: str, adql: str, limit: int | None) -> Answer:
@@ -189,9 +184,9 @@ def check_answers(answers: Sequence[Answer]) -> None:
     ------
     HarvestError
     """
-    failed = [answer for answer in answers if answer.state == "failed"]
-    if answers and len(failed) == len(answers):
-        raise HarvestError(
-            "no service could be asked" if len(failed) > 1 else "the service could not be asked",
-            found="; ".join(dict.fromkeys(answer.error for answer in failed[:3])),
-        )
+    errors = dict.fromkeys(answer.error for answer in answers if answer.state == "failed")
+    if not answers or any(answer.state != "failed" for answer in answers):
+        return
+    if len(errors) == 1:
+        raise HarvestError(next(iter(errors)).rstrip("."))
+    raise HarvestError("no service could be asked", found="; ".join(list(errors)[:3]))
