@@ -103,9 +103,11 @@ function paint() {
 async function reveal() {
   const item = session.current;
   if (!item) return null;
+  const since = session.shownAt;
   try {
     const opinion = await client.opinion(item.identifier, item.task);
-    if (session.current === item) sidebar.opinion(opinion);
+    // An answer may have been taken back meanwhile: what comes late is not shown to who is to answer anew.
+    if (session.current === item && session.shownAt === since) sidebar.opinion(opinion);
     return opinion;
   } catch (error) {
     trouble(error);
