@@ -265,7 +265,7 @@ class Tools:
     config: ContextConfig
     archives: tuple[Path, ...] = ()
     deadline: float = float("inf")
-    keep: Callable[[str, Finding], None] = lambda identifier, finding: None
+    keep: Callable[[str, Finding], None] = dataclasses.field(default_factory=lambda: _keep_nothing)
     cancelled: threading.Event = dataclasses.field(default_factory=threading.Event)
     shared: Shared = dataclasses.field(default_factory=lambda: Shared())
 
@@ -298,6 +298,10 @@ class Tools:
 
             raise MissingExtraError("pyvo", "vo")
         return self.session
+
+
+def _keep_nothing(identifier: str, finding: Finding) -> None:
+    """Where nobody looks before all are there."""
 
 
 class Panel(ABC):
