@@ -134,8 +134,9 @@ def test_limits(session: Session, others: OtherArchives) -> None:
     assert own.upload_bytes == 64 << 20
     assert own.uploads is True
     assert "ADQL-2.1" in own.languages
-    others.faults.append(Fault("/gaia/tap/capabilities", status=404))
-    assert tap.limits(session, others.services.gaia) == tap.TapLimits()
+    for status, body in ((404, b""), (200, b"<html><body>Welcome</body></html>")):
+        others.faults.append(Fault("/gaia/tap/capabilities", status=status, body=body))
+        assert tap.limits(session, others.services.gaia) == tap.TapLimits()
 
 
 def test_limits_without_uploads(session: Session, others: OtherArchives) -> None:

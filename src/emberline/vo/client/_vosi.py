@@ -97,7 +97,7 @@ def read_limits(body: bytes, url: str) -> TapLimits:
         elif name == "language":
             languages += _language(element)
     if _is_tap(root):
-        found["uploads"] = any(method.endswith("#upload-inline") for method in methods) if methods else False
+        found["uploads"] = any(method.endswith("inline") for method in methods) if methods else False
     return TapLimits(**found, languages=tuple(languages))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from emberline.vo.client._tables import answered, read_table
 from emberline.vo.client._uploads import MEDIA_TYPE, votable_bytes
 from emberline.vo.client._vosi import TapLimits, read_limits, read_tables
-from emberline.vo.client.errors import ServiceError, StatusError, TooLargeError
+from emberline.vo.client.errors import ProtocolError, ServiceError, StatusError, TooLargeError
 from emberline.vo.client.uws import TapJob
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def columns(session: Session, url: str, table: str) -> tuple[RemoteColumn, ...]:
 
 
 def limits(session: Session, url: str) -> TapLimits:
-    """What the service says that it accepts; without a word of it, nothing is limited.
+    """What the service says that it accepts; where it says nothing, or nothing that can be read, nothing is limited.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def limits(session: Session, url: str) -> TapLimits:
     try:
         answer = session.get(f"{url.rstrip('/')}/capabilities")
         return read_limits(answered(answer), answer.url)
-    except StatusError:
+    except (StatusError, ProtocolError):
         return TapLimits()
 
 
