@@ -16,6 +16,7 @@ from emberline.cli.output import Command
 from emberline.cli.publishing import publish
 from emberline.cli.samp import ask, samp
 from emberline.cli.serve import accounts, serve
+from emberline.cli.tables import predict, query
 from emberline.cli.vo import vo
 
 __all__ = ["cli", "main"]
@@ -45,7 +46,7 @@ def cli() -> None:
 
 for _command in (
     ingest, harvest, info, simulate, features, campaign, label, candidates, crossmatch, report, publish, demo, jobs,
-    serve, accounts, vo, samp,
+    serve, accounts, vo, samp, predict, query,
 ):  # fmt: skip
     cli.add_command(_command)
 campaign.add_command(ask)

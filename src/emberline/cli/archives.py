@@ -172,10 +172,23 @@ def _simulate_text(summary: dict[str, Any], into: Path) -> str:
     metavar="URL",
     help="With Spark: where a copy of the archive's folder spectra/ is, as hdfs://….",
 )
+@click.option(
+    "--table",
+    type=click.Path(path_type=Path),
+    help="Write the vectors as Parquet too, into this new folder, for emberline predict.",
+)
 @_workers_option
 @engine_options
 @json_option
-def features(archive: Path, recipe: str, parts: str, workers: int | None, engine: EngineChoice, as_json: bool) -> None:
+def features(
+    archive: Path,
+    recipe: str,
+    parts: str,
+    table: Path | None,
+    workers: int | None,
+    engine: EngineChoice,
+    as_json: bool,
+) -> None:
     """Compute an archive's feature vectors.
 
     They are kept in the archive, under the recipe's hash; what is there already is not computed again.
@@ -189,5 +202,9 @@ def features(archive: Path, recipe: str, parts: str, workers: int | None, engine
     opened, wanted = open_archive(archive), Recipe.load(recipe)
     with progress_display() as progress, engine.started(workers) as where:
         matrix = opened.build_features(wanted, workers=workers, engine=where, parts=parts, progress=progress)
+        if table is not None:
+            from emberline.campaign.tables import write_features
+
+            write_features(matrix, table, progress=progress)
     result = features_summary(matrix)
     show(result, as_json=as_json, text=lambda found: "\n".join(_lines(found)))

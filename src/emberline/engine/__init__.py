@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from emberline.engine.base import Batches, Contents, Engine, Shared, is_address
+from emberline.engine.base import Batches, Contents, Engine, Order, Shared, is_address
 from emberline.engine.local import LocalEngine
 from emberline.engine.sources import Matrix, Tables, binary_column, matrix_of
 from emberline.errors import EngineError
@@ -19,6 +19,7 @@ __all__ = [
     "Engine",
     "LocalEngine",
     "Matrix",
+    "Order",
     "Shared",
     "SparkEngine",
     "Tables",

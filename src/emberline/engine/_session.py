@@ -126,9 +126,10 @@ def _check_java() -> None:
 
 
 def _cannot_start(master: str | None, error: Exception) -> EngineError:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("\tat ")]
+    told = [line for line in lines if "Exception: " in line]
     return EngineError(
-        f"Spark cannot start: {lines[-1] if lines else type(error).__name__}"[:400],
+        f"Spark cannot start: {[type(error).__name__, *lines[:1], *told[-1:]][-1]}"[:400],
         where=master or "spark-submit",
         action="Check the address of the master, and that it can be reached from here.",
     )

@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from emberline.engine.base import Batches
+from emberline.engine.base import Batches, Order
 from emberline.engine.sources import MatrixFile, matrix_batch
 from emberline.errors import EmberlineError, EngineError
 
@@ -30,11 +30,13 @@ __all__ = [
     "UnseenError",
     "answered",
     "batches_of_table",
+    "best_of_table",
     "jobs_of",
     "to_stream",
     "with_contents",
 ]
 
+Stream = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 ANSWERS = "number long, answer binary, failed boolean"
 
 
@@ -97,7 +99,7 @@ def answered(row: pa.RecordBatch) -> Any:
     return value
 
 
-def jobs_of(function: Callable[[Any], Any]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def jobs_of(function: Callable[[Any], Any]) -> Stream:
     """`function` on jobs that come pickled in rows of (number, job)."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -110,7 +112,7 @@ def jobs_of(function: Callable[[Any], Any]) -> Callable[[Iterator[pa.RecordBatch
 
 def with_contents(
     function: Callable[[Any, Iterator[tuple[str, bytes]]], Any], job: Any, empty: Sequence[str]
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+) -> Stream:
     """`function` on one job and the files that come in rows of (path, content); Spark leaves the `empty` ones out."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -143,23 +145,38 @@ def to_stream(batch: pa.RecordBatch) -> bytes:
     return bytes(sink.getvalue())
 
 
-def batches_of_table(
-    function: Batches, schema: pa.Schema
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """`function` on batches as Spark reads them from tables, each result in the types that Spark was promised.
-
-    An `EmberlineError` goes, pickled, into the text of the error by which Spark learns of it: rows have no room for it.
-    """
+def batches_of_table(function: Batches, schema: pa.Schema) -> Stream:
+    """`function` on batches as Spark reads them from tables, each result in the types that Spark was promised."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            try:
-                result = function(batch)
-            except EmberlineError as error:
-                raise RuntimeError(f"{SAID}{pickle.dumps(error).hex()}{SAID}") from error
-            yield pa.RecordBatch.from_arrays([result[field.name].cast(field.type) for field in schema], schema=schema)
+            yield _told(function, batch, schema)
 
     return run
+
+
+def best_of_table(function: Batches, schema: pa.Schema, order: Order) -> Stream:
+    """As `batches_of_table`, but of all that one task reads only the first rows come back."""
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        best = schema.empty_table()
+        for batch in batches:
+            best = order.first([best, pa.Table.from_batches([_told(function, batch, schema)])])
+        yield from best.combine_chunks().to_batches()
+
+    return run
+
+
+def _told(function: Batches, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The result in the types of `schema`.
+
+    An `EmberlineError` goes, pickled, into the text of the error by which Spark learns of it: rows have no room for it.
+    """
+    try:
+        result = function(batch)
+    except EmberlineError as error:
+        raise RuntimeError(f"{SAID}{pickle.dumps(error).hex()}{SAID}") from error
+    return pa.RecordBatch.from_arrays([result[field.name].cast(field.type) for field in schema], schema=schema)
 
 
 SAID = "\N{EM DASH}emberline\N{EM DASH}"

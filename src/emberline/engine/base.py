@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from emberline.engine.sources import Matrix, Tables
 
-__all__ = ["Batches", "Contents", "Engine", "Shared", "is_address"]
+__all__ = ["Batches", "Contents", "Engine", "Order", "Shared", "is_address"]
 
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
@@ -35,6 +36,19 @@ def is_address(place: str) -> bool:
     """Whether a place is for Spark's readers (``hdfs://…``, ``s3a://…``, ``file:///…``) rather than a path."""
     scheme, separator, _ = place.partition("://")
     return bool(separator) and scheme.isascii() and scheme.replace("+", "").replace("-", "").isalnum()
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """The first `count` rows by falling `by`, equal ones by rising `tie`: the same whatever order they come in."""
+
+    count: int
+    by: str
+    tie: str
+
+    def first(self, tables: Sequence[pa.Table]) -> pa.Table:
+        """The first rows of several tables of one schema, sorted."""
+        return pa.concat_tables(tables).sort_by([(self.by, "descending"), (self.tie, "ascending")]).slice(0, self.count)
 
 
 class Engine(ABC):
@@ -89,6 +103,10 @@ class Engine(ABC):
     @abstractmethod
     def write_batches(self, function: Batches, source: Matrix | Tables, out: str, *, schema: pa.Schema) -> int:
         """As `map_batches`, written as Parquet files into the new folder `out`; returns the number of rows."""
+
+    @abstractmethod
+    def top_k(self, function: Batches, source: Tables, *, schema: pa.Schema, order: Order) -> pa.Table:
+        """The first rows of what the function gives of all batches: each worker keeps its own first ones."""
 
     @abstractmethod
     def find_files(self, places: Sequence[str], keep: Callable[[str], bool]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emberline.engine.base import Batches, Contents, Engine, is_address
+from emberline.engine.base import Batches, Contents, Engine, Order, is_address
 from emberline.engine.processes import available_cores, ordered_map
 from emberline.engine.sources import Matrix, Tables
 from emberline.errors import EngineError
@@ -100,6 +100,13 @@ class LocalEngine(Engine):
             rows += len(table)
         made.rename(folder)
         return rows
+
+    def top_k(self, function: Batches, source: Tables, *, schema: pa.Schema, order: Order) -> pa.Table:
+        """See `Engine.top_k`."""
+        best = schema.empty_table()
+        for batch in self.map_batches(function, source, schema=schema):
+            best = order.first([best, pa.Table.from_batches([batch], schema)])
+        return best
 
     def find_files(self, places: Sequence[str], keep: Callable[[str], bool]) -> list[str]:
         """See `Engine.find_files`; ``file://`` and paths only."""

@@ -24,7 +24,7 @@ import pyarrow as pa
 from emberline.engine import _tasks
 from emberline.engine._hadoop import escaped, exists, find_files
 from emberline.engine._session import ship_code, start_session
-from emberline.engine.base import Batches, Contents, Engine, Shared
+from emberline.engine.base import Batches, Contents, Engine, Order, Shared
 from emberline.engine.sources import Matrix, MatrixFile, Tables
 from emberline.errors import EmberlineError, EngineError
 
@@ -133,6 +133,13 @@ class SparkEngine(Engine):
             frame.write.mode("error").parquet(out)
             return int(self.session.read.parquet(out).count())
 
+    def top_k(self, function: Batches, source: Tables, *, schema: pa.Schema, order: Order) -> pa.Table:
+        """See `Engine.top_k`; each task keeps its first rows, and the driver merges them."""
+        with self._naming_what_failed():
+            frame = self._on_tables(function, source, schema, order)
+        tables = [pa.Table.from_batches([batch]).cast(schema) for batch in self._fetched(frame)]
+        return order.first([schema.empty_table(), *tables])
+
     def find_files(self, places: Sequence[str], keep: Callable[[str], bool]) -> list[str]:
         """See `Engine.find_files`; by Hadoop's file systems."""
         found = find_files(self.session, places, keep)
@@ -171,7 +178,7 @@ class SparkEngine(Engine):
             frame = reader.load([escaped(place) for place in there])
         return frame.select("path", "content").coalesce(1).sortWithinPartitions("path")
 
-    def _on_tables(self, function: Batches, source: Tables, schema: pa.Schema) -> DataFrame:
+    def _on_tables(self, function: Batches, source: Tables, schema: pa.Schema, order: Order | None = None) -> DataFrame:
         import pyspark.errors
         from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -184,7 +191,11 @@ class SparkEngine(Engine):
             raise EngineError(
                 f"cannot be read: {str(error).splitlines()[0]}", where=", ".join(source.places)
             ) from error
-        return frame.mapInArrow(_tasks.batches_of_table(function, plain), from_arrow_schema(plain))
+        if order is None:
+            run = _tasks.batches_of_table(function, plain)
+        else:
+            run = _tasks.best_of_table(function, plain, order)
+        return frame.mapInArrow(run, from_arrow_schema(plain))
 
     def _fetched(self, frame: DataFrame) -> Iterator[pa.RecordBatch]:
         (table,) = self._in_order(iter([lambda: [frame.toArrow()]]), 1)

@@ -1,0 +1,82 @@
+"""Commands on tables of features and predictions: predict, query."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from emberline.cli.engines import EngineChoice, engine_options
+from emberline.cli.output import json_option, show
+
+__all__ = ["predict", "query"]
+
+_model_option = click.option(
+    "--model",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A network's file, as CAMPAIGN/models/round-003.model.",
+)
+
+
+@click.command(epilog="Example: emberline predict hdfs:///dr2/features --model be.model --out hdfs:///dr2/be")
+@click.argument("tables", nargs=-1, required=True)
+@_model_option
+@click.option("--out", required=True, help="The new folder of the predictions; with Spark also an address.")
+@engine_options
+@json_option
+def predict(tables: tuple[str, ...], model: Path, out: str, engine: EngineChoice, as_json: bool) -> None:
+    """Let a network read tables of features.
+
+    TABLES are Parquet files, or folders of them, that `emberline features --table` wrote; with --engine spark they may
+    be addresses that Spark's readers know, such as hdfs://host/folder and s3a://bucket/folder. The predictions are
+    Parquet: identifier, flagged, and the probability of each class. Campaigns read their own pool: see
+    `emberline campaign predict`.
+    """
+    from emberline.campaign.tables import predict_tables
+    from emberline.engine import LocalEngine
+
+    with engine.started() as where:
+        result = predict_tables(model, tables, out, engine=where or LocalEngine())
+    show(result, as_json=as_json, text=lambda r: f"{r['spectra']:,} spectra predicted into {r['predictions']}")
+
+
+@click.command(epilog="Example: emberline query hdfs:///dr2/be --model be.model --by entropy --count 100")
+@click.argument("tables", nargs=-1, required=True)
+@_model_option
+@click.option("--by", default="entropy", show_default=True, help="A strategy that scores each spectrum by itself.")
+@click.option("--count", default=100, show_default=True, type=click.IntRange(min=1), help="How many spectra.")
+@click.option("--target", "targets", multiple=True, help="A class that is searched for; may be repeated.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write them to this .csv or .parquet file too.")
+@engine_options
+@json_option
+def query(
+    tables: tuple[str, ...],
+    model: Path,
+    by: str,
+    count: int,
+    targets: tuple[str, ...],
+    out: Path | None,
+    engine: EngineChoice,
+    as_json: bool,
+) -> None:
+    """Name the spectra that a strategy would ask about first.
+
+    TABLES are predictions that `emberline predict` wrote. Each is scored where it is read, and only the first ones
+    travel. Strategies that weigh spectra against each other belong to the rounds of a campaign.
+    """
+    from emberline.campaign.tables import query_tables, write_query
+    from emberline.engine import LocalEngine
+    from emberline.learn import Model
+
+    classes = Model.load(model).classes
+    with engine.started() as where:
+        found = query_tables(tables, by, count, classes=classes, targets=targets, engine=where or LocalEngine())
+    if out is not None:
+        write_query(found, out)
+    show({"spectra": found.to_pylist()}, as_json=as_json, text=_query_text)
+
+
+def _query_text(result: dict[str, Any]) -> str:
+    return "\n".join(f"{row['score']:>12.6f}  {row['identifier']}" for row in result["spectra"])
