@@ -10,6 +10,7 @@ from emberline.vo.client._answers import said
 from emberline.vo.client.errors import ProtocolError, ServiceError
 
 if TYPE_CHECKING:
+    import requests
     from astropy.coordinates import Angle, SkyCoord
 
     from emberline.vo.client.session import Session
@@ -91,6 +92,11 @@ def cutout(
     with session.limits(max_bytes=min(_MOST_BYTES, session.config.max_bytes)):
         answer = session.get(address, params=asked)
     answer.raise_for_status()
+    return _expected(answer, pixels)
+
+
+def _expected(answer: requests.Response, pixels: int) -> bytes:
+    """The picture in an answer, if it is the one that was asked for."""
     found = picture(answer.content)
     if found is None:
         raise ProtocolError(
