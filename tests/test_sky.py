@@ -31,7 +31,7 @@ def test_separation_is_that_of_astropy(ra1: float, dec1: float, ra2: float, dec2
 @settings(deadline=None)
 @given(longitudes, st.floats(-89.9, 89.9), tiny, tiny)
 def test_a_tiny_separation_keeps_its_digits(ra: float, dec: float, east: float, north: float) -> None:
-    """Flat geometry is right to one part in 1e8 here, or to the digits of the angles; a cosine would give only noise."""
+    """Flat geometry is right to one part in 1e8 here, or to the digits of the angles; cosines give noise."""
     there = dec + north
     flat = np.hypot((ra + east - ra) * np.cos(np.radians(dec + north / 2)), there - dec)
     assert sky.separation(ra, dec, ra + east, there) == pytest.approx(flat, rel=1e-7, abs=3e-14)

@@ -35,6 +35,8 @@ def named(*names: str) -> list[TableColumn]:
         ("RA_ICRS", "DE_ICRS"),
         ("obsra", "obsdec"),
         ("s_ra", "s_dec"),
+        ("_RA2000", "_DEC2000"),
+        ("RA (deg)", "Dec (deg)"),
     ],
 )
 def test_positions_are_found_by_their_usual_names(names: tuple[str, str]) -> None:

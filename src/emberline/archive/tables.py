@@ -213,7 +213,7 @@ _NAMES = {
     "ra": "ra ra_icrs raicrs raj2000 _raj2000 ra2000 ra_j2000 radeg ra_deg right_ascension alpha_j2000 alpha obsra "
     "target_ra plug_ra ra_obs ra_mean s_ra _ra",
     "dec": "dec de de_icrs deicrs dec_icrs dej2000 _dej2000 decj2000 _decj2000 dec2000 dec_j2000 dedeg decdeg dec_deg "
-    "declination delta_j2000 delta obsdec target_dec plug_dec dec_obs dec_mean s_dec _de _dec",
+    "declination de2000 delta_j2000 delta obsdec target_dec plug_dec dec_obs dec_mean s_dec _de _dec",
     "pmra": "pmra pm_ra pmra_cosdec pm_ra_cosdec pmracosd mura pmalpha",
     "pmdec": "pmdec pmde pm_dec pm_de mudec pmdelta",
     "epoch": "ref_epoch refepoch epoch epoch_ra mjd obs_mjd mjd_obs jd t_min",
@@ -286,7 +286,9 @@ def _find(columns: Sequence[TableColumn], what: str) -> str:
         for column in columns:
             if column.ucd.strip().lower().replace(" ", "") == ucd:
                 return column.name
-    by_name = {column.name.lower(): column.name for column in reversed(columns)}
+    exact = {column.name.lower(): column.name for column in reversed(columns)}
+    loose = {re.sub(r"[\W_]+", "", column.name.lower()): column.name for column in reversed(columns)}
+    by_name = {**loose, **exact}
     return next((by_name[name] for name in _NAMES[what].split() if name in by_name), "")
 
 
