@@ -241,16 +241,19 @@ class History:
         return count
 
     def change(self, numbers: int | Sequence[int], **values: Any) -> None:
-        """Set columns of some rows."""
-        if "identifiers" in values:
-            values["identifiers"] = json.dumps(list(values["identifiers"]), ensure_ascii=False)
-        wanted = [numbers] if isinstance(numbers, int) else list(numbers)
-        assignments = ", ".join(f"{name} = ?" for name in values)
+        """Set columns of some rows to the same values."""
+        wanted = [numbers] if isinstance(numbers, int) else numbers
+        self.change_each(dict.fromkeys(wanted, values))
+
+    def change_each(self, changes: Mapping[int, Mapping[str, Any]]) -> None:
+        """Set columns of rows, each row's own, in one transaction."""
         with self._writing() as (database, version):
-            database.executemany(
-                f"UPDATE files SET {assignments}, changed = ? WHERE number = ?",
-                [(*values.values(), version, number) for number in wanted],
-            )
+            for number, values in changes.items():
+                kept = {name: json.dumps(list(item), ensure_ascii=False) if name == "identifiers" else item
+                        for name, item in values.items()}  # fmt: skip
+                assignments = "".join(f"{name} = ?, " for name in kept)
+                query = f"UPDATE files SET {assignments}changed = ? WHERE number = ?"
+                database.execute(query, (*kept.values(), version, number))
 
     def began(self, number: int) -> None:
         """A file is asked for now."""

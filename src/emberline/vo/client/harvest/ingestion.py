@@ -52,7 +52,7 @@ _COLUMNS = (
     Column("fetched", "string", "", "time.processing", "When it was fetched, UTC, ISO 8601"),
     Column("asked_by", "string", "", "meta.id", "Who selected it, where that is known"),
 )
-_BATCH = 64  # files that are committed together: a killed run repeats no more than this
+_BATCH = 512  # files that are committed together: a killed run repeats no more than this
 _SAFE = re.compile(r"[^\w.+\-]+")
 _WEB_PAGE = re.compile(rb"^\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 _STATUS = re.compile(rb'name\s*=\s*"QUERY_STATUS"[^>]*value\s*=\s*"ERROR"[^>]*>(.*?)</', re.IGNORECASE | re.DOTALL)
@@ -261,6 +261,7 @@ def _settle(
 ) -> None:
     """Each file's state by what the archive holds now."""
     inside = _spectra_of(archive, {file.sha256 for file in files})
+    changes: dict[int, dict[str, object]] = {}
     refused = {reject.sha256: reject for reject in summary.rejects if reject.sha256}
     for file in files:
         identifiers = inside.get(file.sha256) or names.same.get(file.sha256, [])
@@ -271,7 +272,8 @@ def _settle(
         state = "ingested" if identifiers else "failed"
         if state == "failed" and not error:
             error = "nothing of it is in the archive"
-        history.change(file.number, state=state, error=error, identifiers=identifiers, ended=now())
+        changes[file.number] = {"state": state, "error": error, "identifiers": identifiers, "ended": now()}
+    history.change_each(changes)
 
 
 def _spectra_of(archive: Path, hashes: set[str]) -> dict[str, list[str]]:
