@@ -31,6 +31,7 @@ def sent(others: OtherArchives) -> dict[str, str]:
 def test_our_own_spectra(session: Session, others: OtherArchives) -> None:
     found = ssap.search(session, others.ssap, GAMMA, 2 * units.arcsec)
     assert len(found) == math.ceil(SPECTRA / len(OBJECTS))
+    assert len(ssap.search(session, others.ssap, SkyCoord([40.0], [20.0], unit="deg"), 2 * units.arcsec)) == len(found)
     assert not found.overflow
     first = min(found, key=lambda record: record.mjd)
     assert (first.ra, first.dec, first.mjd) == (40.0, 20.0, 57000.5)
@@ -137,6 +138,10 @@ def test_what_cannot_be_asked(session: Session, others: OtherArchives) -> None:
         ssap.search(session, others.ssap, GAMMA, -1)
     with pytest.raises(ValueError, match="before it begins"):
         ssap.search(session, others.ssap, GAMMA, 1, band=(7000, 6000))
+    with pytest.raises(ValueError, match="not for 2"):
+        ssap.search(session, others.ssap, SkyCoord([1, 2], [1, 2], unit="deg"), 1)
+    with pytest.raises(ValueError, match="not finite"):
+        ssap.search(session, others.ssap, SkyCoord(math.nan, 1, unit="deg"), 1)
     assert not others.asked
 
 

@@ -46,9 +46,20 @@ def address_of(session: Session, name: str, url: str = "") -> str:
 
 
 def icrs(position: SkyCoord) -> tuple[float, float]:
-    """Right ascension and declination in ICRS degrees of one position."""
-    place = position.icrs
-    return float(place.ra.deg), float(place.dec.deg)
+    """Right ascension and declination in ICRS degrees of one position.
+
+    Raises
+    ------
+    ValueError
+        There is more than one, or it is not finite.
+    """
+    if position.size != 1:
+        raise ValueError(f"the service is asked for one position at a time, not for {position.size}")
+    place = position.icrs.ravel()[0] if position.shape else position.icrs
+    ra, dec = float(place.ra.deg), float(place.dec.deg)
+    if not (math.isfinite(ra) and math.isfinite(dec)):
+        raise ValueError("the position is not finite")
+    return ra, dec
 
 
 def degrees(angle: Any) -> float:
