@@ -322,6 +322,19 @@ def test_a_spectrum_a_place_and_an_image(us: Samp, other: Samp, tmp_path: Path) 
         us.send_image(tmp_path / "none.fits")
 
 
+def test_a_surveys_file_is_sent_as_others_understand_it(us: Samp, other: Samp, tmp_path: Path) -> None:
+    image = fits.PrimaryHDU(np.linspace(1, 2, 300, dtype="f4"))
+    image.header.update({"CTYPE1": "WAVE", "CRVAL1": 6400.0, "CDELT1": 1.0, "CRPIX1": 1.0, "CUNIT1": "Angstrom"})
+    image.header["AIRORVAC"] = "vac"
+    image.writeto(tmp_path / "image.fits")
+    tables: list[Any] = []
+    other.on_table(tables.append)
+    (done,) = us.send_spectrum(tmp_path / "image.fits")
+    assert (done.mtype, done.error) == ("table.load.votable", "")
+    np.testing.assert_allclose(tables[0].table["wave"], np.arange(6400, 6700), atol=1e-6)
+    np.testing.assert_allclose(tables[0].table["flux"], np.linspace(1, 2, 300), rtol=1e-6)
+
+
 def test_an_error_of_who_takes_it_is_the_answer(us: Samp, other: Samp) -> None:
     def refuse(found: Any) -> None:
         raise SampError("this table is of no use", where=found.name)

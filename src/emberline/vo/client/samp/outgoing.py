@@ -15,6 +15,8 @@ from emberline.vo.client.samp.tables import read_file
 if TYPE_CHECKING:
     from astropy.table import Table
 
+    from emberline.spectra import Spectrum
+
 __all__ = ["Outgoing", "spectrum_types", "table_types"]
 
 Remember = Callable[[str, str, "str | Path | Table"], None]
@@ -77,7 +79,12 @@ class Outgoing:
         return (self._folder / f"{stem}-{uuid.uuid4().hex[:8]}.{ending}").resolve()
 
     def spectrum(self, spectrum: Any, name: str, meta: Mapping[str, str]) -> tuple[tuple[str, ...], dict[str, Any]]:
-        """Message types and parameters for a spectrum."""
+        """Message types and parameters for a spectrum.
+
+        A survey's file, which other programs need not understand, is written anew in the Spectrum data model.
+        """
+        if isinstance(spectrum, str | Path) and not is_address(str(spectrum)):
+            spectrum = _read_survey(_existing(spectrum)) or spectrum
         if isinstance(spectrum, str) and is_address(spectrum):
             url, form, title = _addressed(spectrum)
         elif isinstance(spectrum, str | Path):
@@ -115,6 +122,22 @@ class Outgoing:
             path = _existing(image)
             url, title = path.resolve().as_uri(), path.name
         return {"url": url, "image-id": f"emberline-{uuid.uuid4().hex}", "name": name or title}
+
+
+def _read_survey(path: Path) -> Spectrum | None:
+    """The first spectrum of a survey's file; None for a VOTable, and for what no reader knows."""
+    from emberline.archive.readers import open_source, read
+    from emberline.errors import ReadError
+
+    if table_format(path) == "votable":
+        return None
+    try:
+        found = read(open_source(path))
+    except ReadError as error:
+        if not table_format(path):
+            raise SampError(f"no spectrum can be read: {error.message}", where=str(path)) from error
+        return None
+    return found[0] if found else None
 
 
 def is_address(text: str) -> bool:
