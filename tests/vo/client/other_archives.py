@@ -187,7 +187,7 @@ def other_archives(folder: Path, *, spectra: int = SPECTRA) -> Iterator[OtherArc
         if spectra:
             routes.append(Mount("/vo", routes=_own_services(folder, spectra, stack)))
         application = _Watched(Starlette(routes=routes), others)
-        server = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(application, log_level="critical", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         stack.callback(thread.join, 20)
