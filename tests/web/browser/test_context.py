@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -286,10 +287,31 @@ def test_what_was_known_of_another_never_stands_beside(served: Server, browser: 
         first[:] = first or [name]
         return document(name) if name == first[0] else None
 
-    page, _ = opened(browser, served, known)
+    page = browser.window(served)
+    held: list[Any] = []
+
+    def view(route: Any) -> None:
+        if held or parse_qs(urlsplit(route.request.url).query)["identifier"] != first[:1]:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page_of(page, served)
+    asked = begun(page, served, known)
     expect(panel_of(page, "identity").get_by_text("B1IVe")).to_be_visible()
-    press(page, "n")
-    expect(page.get_by_text("B1IVe")).to_be_hidden()
+    assert first == asked.asked[:1] == [shown(page)]
+    page.route("**/view?*", view)
+    page.reload()
+    at_spectrum(page)
+    expect(panel_of(page, "identity").get_by_text("B1IVe")).to_be_visible()
+    page.keyboard.press("n")
+    expect(page.get_by_text("B1IVe")).to_be_hidden()  # while the next spectrum is still on its way
+    expect(page.get_by_text("Danger:")).to_have_count(2)
+    expect(page.locator("#warnings .warning")).to_be_hidden()
+    for route in held:
+        route.continue_()
+    page.unroute("**/view?*", view)
+    expect(page.locator("#label")).not_to_have_attribute("data-painted", first[0])
     expect(page.locator("#warnings")).not_to_contain_text("Danger")
     page.keyboard.press("b")
     expect(page.locator("#warnings")).to_contain_text("Danger")
