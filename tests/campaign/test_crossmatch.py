@@ -33,7 +33,7 @@ from emberline.campaign.crossmatch import (
 )
 from emberline.campaign.crossmatch import remote as remote_module
 from emberline.campaign.crossmatch.catalogues import describe
-from emberline.campaign.crossmatch.jobs import CROSSMATCH
+from emberline.campaign.crossmatch.jobs import CROSSMATCH, CrossmatchParameters, run_crossmatch
 from emberline.campaign.crossmatch.remote import adql, match_remote
 from emberline.campaign.report import render
 from emberline.campaign.results import report_data
@@ -521,3 +521,25 @@ def test_a_service_is_asked_twice_at_most(others: OtherArchives, session: Sessio
     with pytest.raises(ServiceError):
         match_remote(session, table, candidates()[1], 2.0)
     assert others.count("/simbad") == remote_module._TRIES
+
+
+def test_in_a_workspace_files_are_found_in_it_and_nowhere_else(campaign: Campaign, tmp_path: Path) -> None:
+    from emberline.confinement import Confinement, OutsideError
+    from emberline.jobs import JobContext
+
+    root = campaign.path.parent
+    first = object_at(1).at(SEEN)
+    pq.write_table(pa.table({"ra": [first[0]], "dec": [first[1]]}), root / "mine.parquet")
+    pq.write_table(pa.table({"ra": [1.0], "dec": [1.0]}), root.parent / "theirs.parquet")
+    context = JobContext(folder=tmp_path / "results", confinement=Confinement(root))
+    context.folder.mkdir()
+
+    def run(name: str) -> dict[str, Any]:
+        return run_crossmatch(CrossmatchParameters(Path("search"), catalogues=(name,)), context)
+
+    outcome = run("list=mine.parquet@2012")
+    assert outcome["known"] == 1
+    assert outcome["campaign"] == "search"
+    for name in ("../theirs.parquet", str(root.parent / "theirs.parquet")):
+        with pytest.raises(OutsideError):
+            run(name)
