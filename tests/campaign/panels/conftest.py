@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy import units
+from astropy.coordinates import Latitude, Longitude
 
 from emberline.archive import ingest_blocks
 from emberline.archive.schema import Fibre
@@ -103,6 +105,36 @@ def _template(objects: bool, changes: str) -> Path:
     ) as campaign:
         campaign.advance()
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _true_coverage() -> Iterator[None]:
+    """The tests' registry says the same MOC of all services; here each covers where it is said to be."""
+    from mocpy import MOC
+
+    from emberline.vo.client import registry
+
+    search = registry.search
+
+    def cones(*places: tuple[float, float]) -> str:
+        one = [
+            MOC.from_cone(Longitude(ra, "deg"), Latitude(dec, "deg"), radius=3 * units.deg, max_depth=6)
+            for ra, dec in places
+        ]
+        return str(functools.reduce(MOC.union, one).to_string(format="ascii"))
+
+    texts = {
+        "ivo://emb.test/alpha": cones((40.0, 20.0), (0.0, -5.0), (120.0, 88.0)),
+        "ivo://emb.test/far": cones((200.0, -45.0)),
+    }
+
+    def true(*arguments: Any, **keywords: Any) -> Any:
+        found = search(*arguments, **keywords)
+        return tuple(dataclasses.replace(one, coverage=texts.get(one.ivoid, "")) for one in found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "search", true)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 
 from emberline.campaign import Campaign
-from emberline.campaign.panels import ContextStore, prefetch
+from emberline.campaign.panels import ContextConfig, ContextStore, Tools, prefetch
 from emberline.campaign.panels.places import identifiers_of, places_of
+from emberline.campaign.panels.services import spectrum_services
 from emberline.vo.client.session import Session
-from tests.campaign.panels.conftest import EPOCH, make_campaign
+from tests.campaign.panels.conftest import EPOCH, make_campaign, place
 from tests.vo.client.other_archives import Fault, OtherArchives
 from tests.vo.client.other_sky import OBJECTS
 
@@ -136,6 +138,32 @@ def test_other_spectra_are_overlaid_in_vacuum_and_one_frame(asked: tuple[Campaig
                 assert stored["note"] == ""
                 assert stored["wavelength"].size == stored["flux"].size > 100
                 assert (np.diff(stored["wavelength"]) > 0).all()
+
+
+def test_a_service_that_covers_another_part_of_the_sky_is_not_asked(
+    tmp_path: Path, world: OtherArchives, session: Session
+) -> None:
+    """The registry knows where; the tests' second SSAP service is in the south and does not even answer."""
+    far = "ivo://emb.test/far"
+    services = dataclasses.replace(world.services, ssap=(world.ssap, far))
+    with Session(dataclasses.replace(world.config, services=services)) as both:
+        tools = Tools(both, ContextConfig())
+        near_by, distant = spectrum_services(tools)
+        assert (near_by.url, near_by.name) == (world.ssap, "Emission spectra of Alpha")
+        assert (near_by.covers(place("s", 40.0, 20.0)), distant.covers(place("s", 40.0, 20.0))) == (True, False)
+        assert distant.covers(place("s", 200.0, -45.0))
+        campaign = make_campaign(tmp_path)
+        outcome = prefetch(campaign, identifiers_of(campaign)[:3], panels=["spectra"], session=both)
+        assert "failed" not in outcome["panels"]["spectra"]
+        assert world.count("/nowhere") == 0
+        campaign.close()
+
+
+def test_without_the_registry_services_are_asked_everywhere(world: OtherArchives, session: Session) -> None:
+    world.faults.append(Fault("/registry", times=-1, status=500))
+    (only,) = spectrum_services(Tools(session, ContextConfig()))
+    assert only.url == world.ssap
+    assert only.covers(place("s", 200.0, -45.0))
 
 
 @pytest.mark.parametrize("path", ["/simbad", "/gaia", "/vizier", "/hips2fits", "/vo/alpha/ssa"])

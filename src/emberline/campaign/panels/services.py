@@ -18,11 +18,14 @@ from emberline.errors import EmberlineError, ReadError
 
 if TYPE_CHECKING:
     from emberline.spectra import Spectrum
+    from emberline.vo.client.registry import Service
     from emberline.vo.client.ssap import SpectrumRecord
 
 __all__ = ["Offer", "SpectrumService", "fetch_offer", "offers_at", "spectrum_services"]
 
 _LOG = logging.getLogger("emberline.campaign.panels")
+_SERVICES = 1000  # SSAP services of the registry; there are some two hundred
+_REGISTRY = 30.0  # s that the registry may take
 _MOST = 200  # spectra of one service at one place that are looked through
 _DRAWN = ("image/", "text/html", "application/pdf", "application/x-tar", "application/zip", "video/")
 
@@ -71,23 +74,55 @@ class Offer:
 
 
 def spectrum_services(tools: Tools) -> list[SpectrumService]:
-    """The configured services; what is given by its IVOA identifier is looked up, with its coverage, in the registry.
+    """The configured services, with what the registry says of their coverage, so that none is asked in vain.
+
+    Without an answer of the registry those given by their addresses are asked everywhere.
 
     Raises
     ------
     ServiceError
-        The registry cannot be asked.
+        The registry does not know, or does not say, where a service is that is given by its IVOA identifier.
     """
     from emberline.vo.client import registry
 
+    known = _registered(tools)
     found = []
     for address in tools.asking().config.services.ssap:
-        if not address.lower().startswith("ivo://"):
-            found.append(SpectrumService(urlsplit(address).hostname or address, address))
-            continue
-        url = registry.resolve(tools.asking(), address, "ssap")
-        found.append(SpectrumService(address.removeprefix("ivo://"), url))
+        entry = known.get(_plain(address))
+        url = address
+        if address.lower().startswith("ivo://"):
+            url = entry.access_url if entry else registry.resolve(tools.asking(), address, "ssap")
+        name = entry.title if entry else urlsplit(url).hostname or url
+        found.append(SpectrumService(name, url, _moc(entry.coverage) if entry else None))
     return found
+
+
+def _registered(tools: Tools) -> dict[str, Service]:
+    """Identifier and address → service, of all SSAP services that the registry knows; none when it does not answer."""
+    from emberline.vo.client import registry
+
+    session = tools.asking()
+    try:
+        with session.limits(total=_REGISTRY):
+            services = registry.search(session, protocol="ssa", with_coverage=True, limit=_SERVICES)
+    except EmberlineError as error:
+        _LOG.info("the registry does not say what services cover: %s", error)
+        return {}
+    return {_plain(key): service for service in services for key in (service.ivoid, service.access_url) if key}
+
+
+def _plain(address: str) -> str:
+    """An address without what may differ between two ways to write it."""
+    return address.lower().removeprefix("http://").removeprefix("https://").rstrip("?&/")
+
+
+def _moc(text: str) -> object:
+    from mocpy import MOC
+
+    try:
+        return MOC.from_string(text, format="ascii") if text else None
+    except Exception:  # the library has no error of its own; what cannot be read says nothing
+        return None
 
 
 def offers_at(place: Place, service: SpectrumService, tools: Tools) -> list[Offer]:
