@@ -157,7 +157,7 @@ def steps(
         if allowed("ingest"):
             result.append(Step("Make an archive of your own spectra.", "/jobs/new/ingest", "Ingest"))
         if allowed("harvest"):
-            result.append(Step("Fetch spectra from other archives.", "/harvest", "Get spectra"))
+            result.append(Step("Fetch spectra from other archives.", "/harvest", "Fetch"))
     elif not searches:
         command = "emberline campaign new my-search --config my-search.toml"
         result.append(Step("Begin a campaign: say in a TOML file what to look for, and where.", command=command))

@@ -39,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, others: OtherArchives) -> I
 @pytest.fixture
 def page(server: Server, browser: Browser) -> Any:
     window = browser.window(server)
-    window.get_by_role("link", name="Get spectra").click()
+    window.get_by_role("navigation").get_by_role("link", name="Get spectra").click()
     expect(window.get_by_role("heading", level=1)).to_have_text("Get spectra")
     return window
 
