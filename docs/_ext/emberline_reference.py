@@ -32,6 +32,7 @@ MODULES = {
     "emberline.campaign.annotation": "Labelling: desks, agreement, round cards",
     "emberline.campaign.panels": "What is known beside a spectrum: panels, findings, their store",
     "emberline.campaign.crossmatch": "Cross-match of candidates",
+    "emberline.engine": "Engines: where array work runs",
     "emberline.jobs": "Jobs: a persistent engine for long work",
     "emberline.sky": "Angles on the sky",
     "emberline.vo.client": "Asking the Virtual Observatory",

@@ -167,6 +167,7 @@ def header_length(pixels: int) -> int:
 
 
 def has_header(path: Path, pixels: int) -> bool:
+    """Whether the file begins like a matrix of this many columns."""
     try:
         with open(path, "rb") as stream:
             found = stream.read(header_length(pixels))
