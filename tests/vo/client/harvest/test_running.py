@@ -14,7 +14,9 @@ import pytest
 
 from emberline.archive import open_archive
 from emberline.errors import ArchiveError, EmberlineError
-from emberline.vo.client.harvest.history import HarvestError, open_history
+from emberline.vo.client.harvest.fetching import place_of
+from emberline.vo.client.harvest.history import FOLDER, HarvestError, open_history
+from emberline.vo.client.harvest.records import Record
 from emberline.vo.client.harvest.running import HarvestSummary, harvest
 from emberline.vo.client.harvest.selecting import Sources
 from tests.vo.client.harvest.spectra import (
@@ -309,6 +311,20 @@ def test_a_killed_harvest_goes_on_where_it_was(tmp_path: Path, after: int) -> No
         assert [server.count(f"/{n}") for n in range(after)] == before[:after] == [1] * after
     catalogue = open_archive(archive).catalogue()
     assert sorted(catalogue["identifier"].to_pylist(), key=int) == [str(n) for n in range(count)]
+
+
+def test_a_file_that_came_whole_before_the_kill_is_not_asked_for_again(tmp_path: Path) -> None:
+    """The process died between the file's renaming and the note of it."""
+    with Misbehaving() as server:
+        url = server.serve("/a.fits", image_spectrum(), FITS)
+        archive = tmp_path / "archive"
+        with open_history(archive, create=True) as history:
+            history.add([Record(url)])
+            place = place_of(archive / FOLDER, history.files()[0])
+        place.parent.mkdir()
+        place.write_bytes(image_spectrum())
+        summary = harvest(session_for(server), archive)
+        assert (summary.ingested, server.count()) == (1, 0)
 
 
 def test_an_interrupted_harvest_ends_at_once(tmp_path: Path) -> None:
