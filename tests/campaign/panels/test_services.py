@@ -166,6 +166,19 @@ def test_without_the_registry_services_are_asked_everywhere(world: OtherArchives
     assert only.covers(place("s", 200.0, -45.0))
 
 
+def test_one_table_that_fails_is_told_of_every_place_and_the_others_are_shown(tmp_path: Path, session: Session) -> None:
+    tables = [{"table": "II/246/out", "columns": ["Jmag"], "title": "2MASS"}, {"table": "III/1/nope"}]
+    campaign = make_campaign(tmp_path, context={"vizier": [*tables, {"table": "III/1/old", "columns": ["Name"]}]})
+    names = identifiers_of(campaign)
+    outcome = prefetch(campaign, panels=["catalogues"], session=session)
+    assert outcome["panels"] == {"catalogues": {"failed": len(names)}}
+    documents = by_object(campaign, "catalogues").values()
+    assert all("III/1/nope" in document["service"] for document in documents)
+    assert any("2MASS Jmag" in facts(document) for document in documents)
+    assert all("III/1/old Name" in facts(document) for document in documents if document["facts"])
+    campaign.close()
+
+
 @pytest.mark.parametrize("path", ["/simbad", "/gaia", "/vizier", "/hips2fits", "/vo/alpha/ssa"])
 def test_a_dead_service_is_named_and_the_others_answer(
     tmp_path: Path, world: OtherArchives, session: Session, path: str

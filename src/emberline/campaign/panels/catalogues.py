@@ -35,14 +35,13 @@ class CataloguesPanel(Panel):
 
         def one(number: int) -> None:
             answer = _rows(tables[number], places, tools)
-            with lock:
+            with lock:  # what is kept last must be what knows most
                 answers[number] = answer
-                now = dict(answers)
-            for place in places:
-                tools.keep(place.identifier, _finding(place, tables, now, tools, whole=len(now) == len(tables)))
+                for place in places:
+                    tools.keep(place.identifier, _finding(place, tables, answers, tools, whole=False))
 
         in_parallel(range(len(tables)), one, tools, at_once=2)
-        return {}
+        return {place.identifier: _finding(place, tables, answers, tools, whole=True) for place in places}
 
 
 def _rows(table: CatalogueConfig, places: Sequence[Place], tools: Tools) -> Rows | Finding:

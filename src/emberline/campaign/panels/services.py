@@ -106,7 +106,7 @@ def _registered(tools: Tools) -> dict[str, Service]:
         with session.limits(total=_REGISTRY):
             services = registry.search(session, protocol="ssa", with_coverage=True, limit=_SERVICES)
     except EmberlineError as error:
-        _LOG.info("the registry does not say what services cover: %s", error)
+        _LOG.info("the registry does not say what services cover: it %s", error.message)
         return {}
     return {_plain(key): service for service in services for key in (service.ivoid, service.access_url) if key}
 
