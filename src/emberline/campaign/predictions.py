@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emberline.errors import CampaignError
+from emberline.learn.config import FP32, Choice
 
 if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
@@ -22,6 +24,7 @@ __all__ = [
     "model_of_round",
     "pool_changed",
     "round_folder",
+    "runtime_of_round",
     "stream",
     "target_probability",
 ]
@@ -60,6 +63,15 @@ def model_of_round(campaign: Campaign, number: int) -> Model | None:
     model = Model.load(file)
     model.check_recipe(campaign.recipe.hash)
     return model
+
+
+def runtime_of_round(campaign: Campaign, number: int) -> Choice:
+    """What read the pool in a round; PyTorch in fp32 where no note says so."""
+    try:
+        note = (round_folder(campaign.path, number) / "runtime.json").read_text(encoding="utf-8")
+        return Choice(**json.loads(note))
+    except (OSError, ValueError, TypeError):
+        return FP32
 
 
 def latest_prediction(campaign: Campaign) -> int | None:

@@ -14,7 +14,13 @@ from emberline.campaign.annotation.state import State
 from emberline.campaign.control import save_draw
 from emberline.campaign.database import Question
 from emberline.campaign.pool import Pool
-from emberline.campaign.predictions import load_probabilities, model_of_round, stream, target_probability
+from emberline.campaign.predictions import (
+    load_probabilities,
+    model_of_round,
+    runtime_of_round,
+    stream,
+    target_probability,
+)
 from emberline.learn.control import ask, draw_control
 from emberline.learn.strategies import Query, Rows, strategy
 from emberline.progress import Progress
@@ -134,6 +140,6 @@ def _passes(campaign: Campaign, number: int, model: Model) -> Callable[[Rows], N
 
     @functools.cache
     def passes() -> Callable[[NDArray[np.floating]], NDArray[np.float32]]:
-        return model.passes(_PASSES, stream(campaign, number, "stochastic"))
+        return model.passes(_PASSES, stream(campaign, number, "stochastic"), choice=runtime_of_round(campaign, number))
 
     return lambda rows: passes()(_values(campaign.pool, rows))

@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from emberline.campaign.annotation.state import State
 from emberline.campaign.database import Label
-from emberline.campaign.predictions import latest_prediction, load_probabilities, target_probability
+from emberline.campaign.predictions import (
+    latest_prediction,
+    load_probabilities,
+    runtime_of_round,
+    target_probability,
+)
 from emberline.campaign.report_data import GalleryItem, Interval, ReportData, RoundSummary
 from emberline.campaign.summary import answers_by_row, final_classes, network_classes
 from emberline.config import to_mapping
@@ -44,7 +49,14 @@ def campaign_provenance(campaign: Campaign) -> dict[str, Any]:
         recipe_hash=campaign.recipe.hash,
         labels_hash=hash_of([(label.identifier, label.answer, label.purpose) for label in campaign.labels()]),
         rounds=len(campaign.rounds()),
+        runtime=_runtime(campaign),
     )
+
+
+def _runtime(campaign: Campaign) -> dict[str, Any]:
+    """What read the pool last; nothing before the first network."""
+    number = latest_prediction(campaign)
+    return {} if number is None else runtime_of_round(campaign, number).to_mapping()
 
 
 # Status -----------------------------------------------------------------------------------------------------------

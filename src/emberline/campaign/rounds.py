@@ -26,7 +26,8 @@ from emberline.campaign.scoring import Predictor
 from emberline.campaign.training import training_set
 from emberline.engine import Engine, LocalEngine, Matrix, matrix_of
 from emberline.errors import CampaignError
-from emberline.files import atomic_path, sha256_of, write_text
+from emberline.files import atomic_path, forget_pages, sha256_of, write_text
+from emberline.learn.config import Choice
 from emberline.progress import Progress
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def _train(campaign: Campaign, current: dict[str, Any], progress: Progress) -> N
 
 def _predict(campaign: Campaign, current: dict[str, Any], progress: Progress, *, engine: Engine | None = None) -> None:
     number = int(current["number"])
-    if model_of_round(campaign, number) is None:
+    model = model_of_round(campaign, number)
+    if model is None:
         return
     pool, engine = campaign.pool, LocalEngine() if engine is None else engine
     folder = round_folder(campaign.path, number)
@@ -88,12 +90,16 @@ def _predict(campaign: Campaign, current: dict[str, Any], progress: Progress, *,
     classes = len(campaign.config.classes)
     partial = _Partial(folder, len(pool), classes, _made_by(campaign, number))
     progress("predict", partial.done, len(pool))
-    predictor = Predictor(engine.share(model_file(campaign.path, number).read_bytes()), campaign.recipe.hash)
+    choice = partial.choice or model.choose(pool.values, campaign.config.predict)
+    partial.choice = choice
+    predictor = Predictor(engine.share(model_file(campaign.path, number).read_bytes()), campaign.recipe.hash, choice)
     source = Matrix(pool.values, start=partial.done, rows=_BLOCK)
     for batch in engine.map_batches(predictor, source, schema=Predictor.schema(classes)):
         block = slice(batch["row"][0].as_py(), batch["row"][-1].as_py() + 1)
         partial.write(block, matrix_of(batch["probabilities"]))
+        forget_pages(pool.values)
         progress("predict", block.stop, len(pool))
+    write_text(folder / "runtime.json", json.dumps(choice.to_mapping()))
     partial.publish(folder / "probabilities.npy")
     write_text(folder / "pool.txt", pool.fingerprint)
 
@@ -104,11 +110,15 @@ def _made_by(campaign: Campaign, number: int) -> dict[str, str]:
 
 
 class _Partial:
-    """Probabilities on their way to the disk: what an interrupted run has written of them is kept and continued."""
+    """Probabilities on their way to the disk: what an interrupted run has written of them is kept and continued.
+
+    It is continued by the same runtime in the same precision: `choice` is None for a run that begins.
+    """
 
     def __init__(self, folder: Path, rows: int, classes: int, made_by: dict[str, str]) -> None:
         self._file, self._note = folder / ".probabilities.part", folder / ".probabilities.json"
         self._made_by = made_by
+        self.choice: Choice | None = None
         self.done = self._rows_done((rows, classes))
         mode: Literal["r+", "w+"] = "r+" if self.done else "w+"
         self._values = np.lib.format.open_memmap(self._file, mode=mode, dtype=np.float32, shape=(rows, classes))
@@ -117,15 +127,20 @@ class _Partial:
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
             fits = np.load(self._file, mmap_mode="r").shape == shape
-        except (OSError, ValueError, EOFError):
+            choice = Choice(**note["choice"])
+        except (OSError, ValueError, EOFError, TypeError, KeyError):
             return 0
-        return int(note["rows"]) if fits and note["made_by"] == self._made_by else 0
+        if not fits or note["made_by"] != self._made_by:
+            return 0
+        self.choice = choice
+        return int(note["rows"])
 
     def write(self, block: slice, values: NDArray[np.float32]) -> None:
         """Keep some rows, and then note that they are kept."""
         self._values[block] = values
         self._values.flush()
-        write_text(self._note, json.dumps({"made_by": self._made_by, "rows": block.stop}))
+        choice = None if self.choice is None else self.choice.to_mapping()
+        write_text(self._note, json.dumps({"made_by": self._made_by, "rows": block.stop, "choice": choice}))
 
     def publish(self, path: Path) -> None:
         """Give the complete file its name."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from emberline.engine import Shared, binary_column, matrix_of
+from emberline.learn.config import FP32, Choice
 
 if TYPE_CHECKING:
     from emberline.learn import Model
@@ -45,10 +46,13 @@ class Predictor:
         The bytes of a model's file.
     recipe_hash : str
         The recipe of the features; a model of another one refuses them.
+    choice : Choice
+        What computes, and how exactly.
     """
 
     model: Shared
     recipe_hash: str
+    choice: Choice = FP32
 
     @staticmethod
     def schema(classes: int) -> pa.Schema:
@@ -59,5 +63,5 @@ class Predictor:
         """The probabilities of one batch."""
         model = model_from(self.model.value)
         model.check_recipe(self.recipe_hash)
-        probabilities = binary_column(model.predict(matrix_of(batch["values"])))
+        probabilities = binary_column(model.predict(matrix_of(batch["values"]), choice=self.choice))
         return pa.RecordBatch.from_arrays([batch["row"], probabilities], ["row", "probabilities"])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
-__all__ = ["Balance", "NetworkName", "Precision", "PredictConfig", "RuntimeName", "TrainConfig"]
+__all__ = ["FP32", "Balance", "Choice", "NetworkName", "Precision", "PredictConfig", "RuntimeName", "TrainConfig"]
 
 NetworkName = Literal["ember", "vgg"]
 Balance = Literal["smote", "adasyn", "weights", "none"]
@@ -101,3 +101,32 @@ class PredictConfig:
 
     runtime: RuntimeName = "auto"
     precision: Precision = "auto"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A runtime and the numbers it computes with; plain values, so that it can be written down and sent to others.
+
+    Attributes
+    ----------
+    runtime : {"torch", "openvino", "onnxruntime"}
+    precision : {"fp32", "bf16", "mixed"}
+    background : int
+        With ``mixed``, the commonest class: rows that are not plainly of it are read again in fp32.
+    """
+
+    runtime: str = "torch"
+    precision: str = "fp32"
+    background: int = -1
+
+    def __post_init__(self) -> None:
+        if self.precision == "mixed" and self.background < 0:
+            raise ValueError("mixed precision needs the commonest class")
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The choice as JSON can hold it; ``Choice(**mapping)`` brings it back."""
+        return asdict(self)
+
+
+FP32 = Choice()
+"""PyTorch in fp32: what all others are compared with."""

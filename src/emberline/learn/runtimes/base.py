@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import importlib.util
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from emberline.errors import ConfigError, MissingExtraError
+from emberline.learn.config import FP32, Choice
 
 __all__ = ["FP32", "Choice", "Runner", "compile_graph", "installed", "precisions"]
 
@@ -22,35 +22,6 @@ _MODULES = {
     "onnxruntime": "emberline.learn.runtimes.onnx_runner",
 }
 _EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """A runtime and the numbers it computes with; plain values, so that it can be written down and sent to others.
-
-    Attributes
-    ----------
-    runtime : {"torch", "openvino", "onnxruntime"}
-    precision : {"fp32", "bf16", "mixed"}
-    background : int
-        With ``mixed``, the commonest class: rows that are not plainly of it are read again in fp32.
-    """
-
-    runtime: str = "torch"
-    precision: str = "fp32"
-    background: int = -1
-
-    def __post_init__(self) -> None:
-        if self.precision == "mixed" and self.background < 0:
-            raise ValueError("mixed precision needs the commonest class")
-
-    def to_mapping(self) -> dict[str, Any]:
-        """The choice as JSON can hold it; ``Choice(**mapping)`` brings it back."""
-        return dataclasses.asdict(self)
-
-
-FP32 = Choice()
-"""PyTorch in fp32: what all others are compared with."""
 
 
 Runner = Callable[[NDArray[np.float32]], NDArray[np.float32]]
