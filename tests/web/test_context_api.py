@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import threading
 from collections.abc import Iterator
@@ -214,7 +215,7 @@ def test_news_are_told_as_they_come(server: Server, anna: httpx.Client) -> None:
 
 def test_the_server_itself_asks_nobody(server: Server, anna: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job would, and none is at work here."""
-    monkeypatch.setattr("emberline.campaign.panels.prefetch.prefetch", None)
+    monkeypatch.setattr(importlib.import_module("emberline.campaign.panels.prefetch"), "prefetch", None)
     monkeypatch.setattr("emberline.vo.client.session.open_session", None)
     name = asked(server)
     for _ in range(20):
