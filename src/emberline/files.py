@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import mmap
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,28 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path | str) -> Iterator[Path]:
+    """Yield an empty folder beside `path`, which takes its name on success; when the block fails, it is removed.
+
+    Raises
+    ------
+    EmberlineError
+        There is something called `path` already.
+    """
+    path = Path(path)
+    if path.exists():
+        raise EmberlineError("is there already", where=str(path), action="Choose another name.")
+    made = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        made.mkdir(parents=True)
+        yield made
+        made.rename(path)
+        _sync(path.parent)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from emberline.engine import Engine, LocalEngine, Matrix, Tables, binary_column, matrix_of, open_engine
 from emberline.engine.base import Contents
-from emberline.errors import EngineError
+from emberline.errors import EmberlineError, EngineError
 
 SUMS = pa.schema([("row", pa.int64()), ("sum", pa.float64())])
 
@@ -57,7 +57,7 @@ def test_tables_are_worked_on_and_written(engine: Engine, tmp_path: Path) -> Non
     assert engine.write_batches(sums, source, str(tmp_path / "out"), schema=SUMS) == 50
     table = pq.read_table(tmp_path / "out").sort_by("row")
     np.testing.assert_array_equal(table["sum"], values.astype(np.float64).sum(axis=1))
-    with pytest.raises(EngineError, match="is there already"):
+    with pytest.raises(EmberlineError, match="is there already"):
         engine.write_batches(sums, source, str(tmp_path / "out"), schema=SUMS)
 
 

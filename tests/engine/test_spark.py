@@ -13,12 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.archive.archives import make_block, write_lamost
+from tests.campaign.test_tables import CLASSES, write_model
 
 from emberline.archive import Archive, ingest, ingest_blocks, open_archive
 from emberline.archive import ingestion as ingestion_module
 from emberline.archive import matrix as matrix_module
 from emberline.campaign import CampaignConfig, new_campaign, open_campaign
 from emberline.campaign.scoring import Predictor
+from emberline.campaign.tables import predict_tables, query_tables, write_features
 from emberline.engine import LocalEngine, Matrix, SparkEngine, Tables, binary_column, matrix_of
 from emberline.errors import ArchiveError, EngineError, ModelError
 from emberline.features import Recipe
@@ -313,3 +315,20 @@ def test_features_of_another_recipe_are_refused_by_executors(spark: SparkEngine,
     source = Matrix(np.zeros((10, 140), "<f4"))
     with pytest.raises(ModelError, match=r"another recipe.*found 0123456789abcdef"):
         list(spark.map_batches(Predictor(spark.share(model), "0123456789abcdef"), source, schema=Predictor.schema(2)))
+
+
+def test_tables_are_predicted_and_asked_about_the_same(spark: SparkEngine, survey: Path, tmp_path: Path) -> None:
+    matrix = open_archive(survey / "survey").build_features(Recipe.load("halpha-140"))
+    write_features(matrix, tmp_path / "features")
+    model = write_model(tmp_path / "it.model", matrix.recipe_hash)
+    asked = []
+    for name, engine in (("here", LocalEngine()), ("there", spark)):
+        out = f"file://{tmp_path}/{name}"
+        assert predict_tables(model, [f"file://{tmp_path}/features"], out, engine=engine)["spectra"] == len(matrix)
+        asked.append(query_tables([out], "entropy", 20, classes=CLASSES, engine=engine))
+    here, there = (pq.read_table(tmp_path / name).sort_by("identifier") for name in ("here", "there"))
+    assert here.to_pylist() == there.to_pylist()
+    assert asked[0].equals(asked[1])
+    other = write_model(tmp_path / "other.model", "0123456789abcdef")
+    with pytest.raises(ModelError, match=r"another recipe.*expected 0123456789abcdef"):
+        predict_tables(other, [f"file://{tmp_path}/features"], f"file://{tmp_path}/no", engine=spark)

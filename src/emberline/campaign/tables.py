@@ -20,7 +20,7 @@ from emberline.archive import FeatureMatrix
 from emberline.campaign.scoring import model_from
 from emberline.engine import Engine, Order, Shared, Tables, binary_column, matrix_of
 from emberline.errors import CampaignError, ModelError
-from emberline.files import atomic_path
+from emberline.files import atomic_path, new_folder
 from emberline.learn.strategies import Query, Ranked, strategy
 from emberline.progress import Progress, silent
 
@@ -35,29 +35,25 @@ def write_features(matrix: FeatureMatrix, folder: Path, *, progress: Progress = 
 
     Raises
     ------
-    CampaignError
-        The folder exists.
+    EmberlineError
+        The folder exists, or the disk is full.
     """
-    if folder.exists():
-        raise CampaignError("is there already", where=str(folder), action="Choose another name for the table.")
-    made = folder.with_name(f".{folder.name}.part")
-    made.mkdir(parents=True, exist_ok=True)
     starts = range(0, max(len(matrix), 1), _ROWS)
-    for number, start in enumerate(starts):
-        rows = slice(start, start + _ROWS)
-        values = np.asarray(matrix.values[rows], "<f4")
-        table = pa.table(
-            {
-                "identifier": pa.array(matrix.identifiers[rows].tolist(), pa.string()),
-                "recipe_hash": pa.array([matrix.recipe_hash] * len(values), pa.string()),
-                "flagged": matrix.flagged[rows],
-                "values": binary_column(values),
-            }
-        )
-        with atomic_path(made / f"features-{number:05d}.parquet") as temporary:
-            pq.write_table(table, temporary, compression={"values": "NONE"}, row_group_size=65_536)
-        progress("table", min(rows.stop, len(matrix)), len(matrix))
-    made.rename(folder)
+    with new_folder(folder) as made:
+        for number, start in enumerate(starts):
+            rows = slice(start, start + _ROWS)
+            values = np.asarray(matrix.values[rows], "<f4")
+            table = pa.table(
+                {
+                    "identifier": pa.array(matrix.identifiers[rows].tolist(), pa.string()),
+                    "recipe_hash": pa.array([matrix.recipe_hash] * len(values), pa.string()),
+                    "flagged": matrix.flagged[rows],
+                    "values": binary_column(values),
+                }
+            )
+            with atomic_path(made / f"features-{number:05d}.parquet") as temporary:
+                pq.write_table(table, temporary, compression={"values": "NONE"}, row_group_size=65_536)
+            progress("table", min(rows.stop, len(matrix)), len(matrix))
     return len(starts)
 
 

@@ -16,7 +16,7 @@ from emberline.engine.base import Batches, Contents, Engine, Order, is_address
 from emberline.engine.processes import available_cores, ordered_map
 from emberline.engine.sources import Matrix, Tables
 from emberline.errors import EngineError
-from emberline.files import atomic_path
+from emberline.files import atomic_path, new_folder
 
 __all__ = ["LocalEngine"]
 
@@ -84,21 +84,17 @@ class LocalEngine(Engine):
     def write_batches(self, function: Batches, source: Matrix | Tables, out: str, *, schema: pa.Schema) -> int:
         """See `Engine.write_batches`; the folder gets its name when it is complete."""
         folder = Path(_path(out))
-        if folder.exists():
-            raise EngineError("is there already", where=out, action="Choose another name.")
-        made = folder.with_name(f".{folder.name}.part")
-        made.mkdir(parents=True, exist_ok=True)
         rows = 0
-        batches = self.map_batches(function, source, schema=schema)
-        for number in itertools.count():
-            chunk = list(itertools.islice(batches, 16))
-            if not chunk and number:
-                break
-            table = pa.Table.from_batches(chunk, schema)
-            with atomic_path(made / f"part-{number:05d}.parquet") as temporary:
-                pq.write_table(table, temporary, compression="ZSTD")
-            rows += len(table)
-        made.rename(folder)
+        with new_folder(folder) as made:
+            batches = self.map_batches(function, source, schema=schema)
+            for number in itertools.count():
+                chunk = list(itertools.islice(batches, 16))
+                if not chunk and number:
+                    break
+                table = pa.Table.from_batches(chunk, schema)
+                with atomic_path(made / f"part-{number:05d}.parquet") as temporary:
+                    pq.write_table(table, temporary, compression="ZSTD")
+                rows += len(table)
         return rows
 
     def top_k(self, function: Batches, source: Tables, *, schema: pa.Schema, order: Order) -> pa.Table:
