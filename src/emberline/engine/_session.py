@@ -37,7 +37,6 @@ _QUIET = {
 _READING = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
     "spark.sql.execution.arrow.maxBytesPerBatch": str(64 << 20),
-    "spark.sql.files.ignoreMissingFiles": "true",  # a file that vanished is noticed by its absence, and named
     "spark.driver.maxResultSize": "0",  # results are fetched a few jobs at a time
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "256",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "64",  # not one task a file
