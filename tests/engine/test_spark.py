@@ -101,6 +101,15 @@ def test_results_come_in_order_and_functions_bring_their_errors(spark: SparkEngi
     assert list(spark.map(square, [])) == []
 
 
+def test_a_task_computes_on_one_thread(spark: SparkEngine) -> None:
+    def threads(number: int) -> int:
+        import torch
+
+        return torch.get_num_threads()
+
+    assert set(spark.map(threads, range(4))) == {1}
+
+
 @pytest.mark.parametrize("where", ["mapped", "in memory", "unseen"])
 def test_a_matrix_reaches_the_workers_from_wherever_it_is(
     spark: SparkEngine, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

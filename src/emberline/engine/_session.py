@@ -34,6 +34,8 @@ _QUIET = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
+_ALONE = {"spark.executorEnv.OMP_NUM_THREADS": "1", "spark.executorEnv.OPENBLAS_NUM_THREADS": "1"}
+"""A task has one core, and its Python computes on one thread: `spark.task.cpus` above one would want as many here."""
 _READING = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
     "spark.sql.execution.arrow.maxBytesPerBatch": str(64 << 20),
@@ -79,7 +81,7 @@ def start_session(master: str | None, settings: Mapping[str, str]) -> tuple[Spar
     if master is not None:
         builder = builder.master(master)
     near = _LOOPBACK.match(master or "") is not None
-    mine = {**_QUIET, **_READING}
+    mine = {**_QUIET, **_ALONE, **_READING}
     if near:
         mine |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
     for name, value in {**mine, **settings}.items():
