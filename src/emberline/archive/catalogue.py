@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,15 +12,26 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from emberline.archive.objects import (
+    HEALPIX_ORDER,
+    OBJECT_RADIUS_ARCSEC,
+    group_positions,
+    healpix_of,
+    leaders_of,
+    position_name,
+    position_names,
+)
 from emberline.archive.schema import CATALOGUE_SCHEMA
 from emberline.errors import ArchiveError
 from emberline.files import atomic_path
-from emberline.sky import chord_of_angle, unit_vectors
 
 __all__ = [
     "HEALPIX_ORDER",
     "OBJECT_RADIUS_ARCSEC",
+    "ROWS_PER_GROUP",
     "catalogue_of",
+    "catalogue_writer",
+    "finished_rows",
     "group_positions",
     "healpix_of",
     "position_name",
@@ -28,96 +40,43 @@ __all__ = [
     "write_catalogue",
 ]
 
-HEALPIX_ORDER = 29
-OBJECT_RADIUS_ARCSEC = 1.5
-"""Spectra nearer than this show the same object; chains of such pairs are one object."""
-
-_ROWS_PER_GROUP = 65_536
+ROWS_PER_GROUP = 65_536
 
 
-def healpix_of(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int64]:
-    """HEALPix pixels (nested, order 29) of positions in ICRS degrees; -1 where there is none."""
-    from astropy import units
-    from astropy.coordinates import Latitude, Longitude
-    from cdshealpix.nested import lonlat_to_healpix
-
-    pixels = np.full(ra.shape, -1, np.int64)
-    known = _placed(ra, dec)
-    if known.any():
-        longitude, latitude = Longitude(ra[known], units.deg), Latitude(dec[known], units.deg)
-        pixels[known] = np.asarray(lonlat_to_healpix(longitude, latitude, HEALPIX_ORDER)).astype(np.int64)
-    return pixels
-
-
-def _placed(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which rows have a position; files use NaN and impossible numbers for "unknown"."""
-    return np.asarray(np.isfinite(ra) & (np.abs(dec) <= 90.0))
-
-
-def group_positions(
-    ra: NDArray[np.float64], dec: NDArray[np.float64], radius_arcsec: float = OBJECT_RADIUS_ARCSEC
-) -> NDArray[np.int64]:
-    """Connect positions nearer than `radius_arcsec`; everything that hangs together gets one number.
+def finished_rows(
+    rows: pa.Table, at: NDArray[np.int64], ra: NDArray[np.float64], dec: NDArray[np.float64], leader: NDArray[np.int64]
+) -> pa.Table:
+    """Some rows with all columns of the catalogue.
 
     Parameters
     ----------
-    ra, dec : ndarray of float64, shape (n,)
-        Degrees, finite.
-    radius_arcsec : float
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        The index of the first member of each position's group.
+    rows : pyarrow.Table
+        All columns but `object` and `healpix` (which are replaced when there).
+    at : ndarray of int64, shape (len(rows),)
+        Where the rows stand in the order of ingestion.
+    ra, dec, leader : ndarray, shape (n,)
+        Positions of the whole archive in that order, and the first member of each one's object, see `leaders_of`.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
-
-    if not ra.size:
-        return np.zeros(0, np.int64)
-    places, of_row = np.unique(unit_vectors(ra, dec), axis=0, return_inverse=True)
-    chord = float(chord_of_angle(radius_arcsec / 3600.0))
-    pairs = cKDTree(places).query_pairs(chord, output_type="ndarray")
-    links = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(len(places), len(places)))
-    _, component = connected_components(links, directed=False)
-    _, first, inverse = np.unique(component[of_row.ravel()], return_index=True, return_inverse=True)
-    return first[inverse].astype(np.int64)
+    own = leader[at]
+    lead = own[own >= 0]
+    named = position_names(ra[lead], dec[lead])
+    objects = named if len(lead) == len(at) else _with_survey_names(rows, own, named)
+    new = {"object": objects, "healpix": pa.array(healpix_of(ra[at], dec[at]))}
+    columns = [new[name] if name in new else rows[name] for name in CATALOGUE_SCHEMA.names]
+    return pa.Table.from_arrays(columns, names=CATALOGUE_SCHEMA.names).cast(CATALOGUE_SCHEMA)
 
 
-def position_name(ra: float, dec: float) -> str:
-    """A name after the IAU's recommendation, ``JHHMMSS.ss+DDMMSS.s``: ICRS, truncated, never rounded."""
-    seconds = int((ra % 360.0) / 15.0 * 360_000 + 1e-6) % 8_640_000
-    arcseconds = int(abs(dec) * 36_000 + 1e-6)
-    hours, rest = divmod(seconds, 360_000)
-    degrees, arc_rest = divmod(arcseconds, 36_000)
-    return (
-        f"J{hours:02d}{rest // 6000:02d}{rest % 6000 // 100:02d}.{rest % 100:02d}"
-        f"{'-' if dec < 0 else '+'}{degrees:02d}{arc_rest // 600:02d}{arc_rest % 600 // 10:02d}.{arc_rest % 10}"
-    )
-
-
-def _objects(table: pa.Table) -> pa.Array:
-    """The object of each row; rows in the order of ingestion, so that names last when spectra are appended."""
-    ra = table["ra"].to_numpy(zero_copy_only=False)
-    dec = table["dec"].to_numpy(zero_copy_only=False)
-    placed = np.flatnonzero(_placed(ra, dec))
-    names = np.array(
+def _with_survey_names(rows: pa.Table, leader: NDArray[np.int64], named: pa.Array) -> pa.Array:
+    """Names of objects where some have no position."""
+    survey, name, identifier = (rows[column].to_pylist() for column in ("survey", "name", "identifier"))
+    by_position = iter(named.to_pylist())
+    return pa.array(
         [
-            f"{survey} {name}".strip() if name else identifier
-            for survey, name, identifier in zip(
-                table["survey"].to_pylist(), table["name"].to_pylist(), table["identifier"].to_pylist(), strict=True
-            )
-        ]
-        if placed.size < len(table)
-        else [""] * len(table),
-        dtype=object,
+            next(by_position) if placed else f"{survey[i]} {name[i]}".strip() if name[i] else identifier[i]
+            for i, placed in enumerate(leader >= 0)
+        ],
+        pa.string(),
     )
-    first = group_positions(ra[placed], dec[placed])
-    leaders, inverse = np.unique(first, return_inverse=True)
-    labels = [position_name(float(ra[row]), float(dec[row])) for row in placed[leaders]]
-    names[placed] = np.array(labels, dtype=object)[inverse] if labels else []
-    return pa.array(names, pa.string())
 
 
 def catalogue_of(rows: pa.Table) -> pa.Table:
@@ -136,16 +95,19 @@ def catalogue_of(rows: pa.Table) -> pa.Table:
     """
     rows = rows.sort_by([("part", "ascending"), ("row", "ascending")])
     ra, dec = (rows[name].to_numpy(zero_copy_only=False).astype(np.float64) for name in ("ra", "dec"))
-    new = {"object": _objects(rows), "healpix": pa.array(healpix_of(ra, dec))}
-    columns = [new[name] if name in new else rows[name] for name in CATALOGUE_SCHEMA.names]
-    table = pa.Table.from_arrays(columns, names=CATALOGUE_SCHEMA.names).cast(CATALOGUE_SCHEMA)
+    table = finished_rows(rows, np.arange(len(rows)), ra, dec, leaders_of(ra, dec))
     return table.sort_by([("healpix", "ascending"), ("identifier", "ascending")])
 
 
 def write_catalogue(path: Path, table: pa.Table) -> None:
     """Write a catalogue, atomically: readers see the old one or the new one."""
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, row_group_size=_ROWS_PER_GROUP, compression="ZSTD", compression_level=1)
+    with atomic_path(path) as temporary, contextlib.closing(catalogue_writer(temporary, table.schema)) as writer:
+        writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+
+
+def catalogue_writer(path: Path, schema: pa.Schema = CATALOGUE_SCHEMA) -> pq.ParquetWriter:
+    """Open a new catalogue file, to which sorted rows are written, `ROWS_PER_GROUP` at a time."""
+    return pq.ParquetWriter(path, schema, compression="ZSTD", compression_level=1)
 
 
 def read_catalogue(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

@@ -17,17 +17,21 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from emberline.archive.catalogue import catalogue_of, read_catalogue, rows_at, write_catalogue
+from emberline.archive.catalogue import read_catalogue, rows_at, write_catalogue
+from emberline.archive.index import CatalogueFile
+from emberline.archive.known import Digests, KnownNames
 from emberline.archive.parts import PartFile, keep_rows
+from emberline.archive.publication import Growth, write_grown
 from emberline.archive.schema import CATALOGUE_SCHEMA, REJECTED_SCHEMA, ArchiveInfo
 from emberline.errors import ArchiveError, ReadError
 from emberline.files import atomic_path, exclusive_lock, write_text
 from emberline.provenance import now
-from emberline.spectra import Spectrum
+from emberline.spectra import Grid, Spectrum
 
 __all__ = ["Ledger", "Reject", "Written", "open_ledger", "pending_parts"]
 
@@ -127,16 +131,15 @@ def _records(folder: Path) -> list[dict[str, Any]]:
 
 
 class Ledger:
-    """What an archive holds, in memory, and the two steps by which it grows; made by `open_ledger`."""
+    """What an archive holds, in sorted arrays, and the two steps by which it grows; made by `open_ledger`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.spectra_folder, self.pending_folder = folder / "spectra", folder / "pending"
         self.run = uuid.uuid4().hex[:8]
-        self._parts: list[str] = []
         self._counted: set[str] = set()
-        self._places: dict[str, int] = {}
-        self.hashes: set[str] = set()
+        self.hashes = Digests()
+        self._names = KnownNames(self.spectra_folder)
         if not (folder / "archive.toml").exists():
             ArchiveInfo.new().save(folder)
         self.info = ArchiveInfo.load(folder)
@@ -148,33 +151,24 @@ class Ledger:
         self.clean()
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._names)
 
     def _load(self) -> None:
-        table = read_catalogue(self.folder / "catalogue.parquet", ["identifier", "sha256", "part", "row"])
-        listed = sorted(set(table["part"].unique().to_pylist()))
-        number_of = {name: number for number, name in enumerate(listed)}
-        self._parts = listed
-        for identifier, sha256, part, row in zip(
-            *(table[name].to_pylist() for name in table.column_names), strict=True
-        ):
-            self._places[identifier] = number_of[part] << 32 | row
-            self.hashes.add(sha256)
-        self.hashes.discard("")
+        catalogue = CatalogueFile(self.folder)
+        index = catalogue.index()
+        self._names.add_index(index)
+        for batch in catalogue.batches(["sha256"]):
+            self.hashes.update(batch["sha256"])
+        listed = set(index.parts)
         for name in pending_parts(self.folder):
-            if name not in number_of:
-                rows = PartFile(self.spectra_folder / name).rows_table()
-                self._remember(name, rows["identifier"].to_pylist(), rows["sha256"].to_pylist())
-        self._counted.update(self._parts)
-        numbers = [int(name.split("-")[1]) for name in self._parts]
+            if name not in listed:
+                self._names.add_part(name)
+                self.hashes.update(PartFile(self.spectra_folder / name).column("sha256"))
+                listed.add(name)
+        self._counted.update(listed)
+        numbers = [int(name.split("-")[1]) for name in listed]
         numbers += [int(path.stem) for path in self.pending_folder.glob("*.json")]
         self.next_number = max(numbers, default=0) + 1
-
-    def _remember(self, name: str, identifiers: Sequence[str], hashes: Sequence[str]) -> None:
-        place = len(self._parts) << 32
-        self._parts.append(name)
-        self._places.update(zip(identifiers, range(place, place + len(identifiers)), strict=True))
-        self.hashes.update(filter(None, hashes))
 
     def clean(self) -> None:
         """Remove what a killed or failed run left and nobody counts."""
@@ -191,12 +185,11 @@ class Ledger:
 
     def known_file(self) -> Path | None:
         """A file of the sorted hashes of all files in the archive, for workers to map; None when there are none."""
-        if not self.hashes:
+        if not len(self.hashes):
             return None
         path = self.pending_folder / f"known-{self.run}.npy"
-        hashes = np.sort(np.array([bytes.fromhex(digest) for digest in self.hashes], "S32"))
         with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-            np.save(stream, hashes)
+            np.save(stream, self.hashes.sorted())
         return path
 
     def commit(self, number: int, written: Written) -> tuple[int, int]:
@@ -211,19 +204,20 @@ class Ledger:
         files: set[tuple[str, str]] = set()
         twice: set[str] = set()
         for name, identifiers, sources, hashes in written.parts:
-            twice.update(self.hashes.intersection(hashes))
-            keep = self._judge(name, identifiers, sources, hashes, written)
+            known = self.hashes.known(hashes)
+            twice.update(digest for digest, there in zip(hashes, known.tolist(), strict=True) if there)
+            keep = self._judge(name, identifiers, sources, hashes, known, written)
             if not keep.any():
                 (self.spectra_folder / name).unlink()
                 continue
             if not keep.all():
                 keep_rows(self.spectra_folder / name, keep)
             rows = np.flatnonzero(keep).tolist()
-            self._remember(name, [identifiers[i] for i in rows], [])
+            self._names.add(name, [identifiers[i] for i in rows])
             files.update((sources[i], hashes[i]) for i in rows)
             spectra += len(rows)
             names.append(name)
-        self.hashes.update(digest for _, digest in files if digest)
+        self.hashes.update([digest for _, digest in files])
         written.already += len(twice)
         if names or written.rejects or written.truth is not None:
             self._record(number, names, written)
@@ -238,24 +232,26 @@ class Ledger:
         write_text(self.pending_folder / f"{number:08d}.json", json.dumps(record, ensure_ascii=False))
 
     def _judge(
-        self, name: str, identifiers: list[str], sources: list[str], hashes: list[str], written: Written
+        self,
+        name: str,
+        identifiers: list[str],
+        sources: list[str],
+        hashes: list[str],
+        known: NDArray[np.bool_],
+        written: Written,
     ) -> NDArray[np.bool_]:
         """Which rows of a new part are new to the archive; the others are counted or rejected."""
-        keep = np.ones(len(identifiers), bool)
-        if (
-            self._places.keys().isdisjoint(identifiers)
-            and len(set(identifiers)) == len(identifiers)
-            and self.hashes.isdisjoint(hashes)
-        ):
+        keep = ~known
+        there = self._names.maybe(identifiers)
+        if not there.any() and len(set(identifiers)) == len(identifiers):
             return keep
         rivals: list[tuple[int, str, int]] = []
         own: dict[str, int] = {}
-        for row, (identifier, digest) in enumerate(zip(identifiers, hashes, strict=True)):
-            if digest in self.hashes:
-                keep[row] = False
-            elif identifier in self._places:
-                place = self._places[identifier]
-                rivals.append((row, self._parts[place >> 32], place & 0xFFFFFFFF))
+        for row in np.flatnonzero(keep).tolist():
+            identifier = identifiers[row]
+            place = self._names.place(identifier) if there[row] else None
+            if place is not None:
+                rivals.append((row, *place))
             elif identifier in own:
                 rivals.append((row, name, own[identifier]))
             else:
@@ -285,42 +281,54 @@ class Ledger:
         records = _records(self.folder)
         if not records:
             return
-        catalogue = read_catalogue(self.folder / "catalogue.parquet")
-        listed = set(catalogue["part"].unique().to_pylist())
-        names = [name for record in records for name in record["parts"] if name not in listed]
-        parts = {name: PartFile(self.spectra_folder / name) for name in names}
-        new = [_catalogue_rows(name, part) for name, part in parts.items()]
-        old = catalogue.drop_columns(["object", "healpix"]).replace_schema_metadata(None)
-        rows = pa.concat_tables([old, *(table.select(old.column_names) for table in new)], promote_options="permissive")
+        catalogue = CatalogueFile(self.folder)
+        index = catalogue.index()
+        listed = set(index.parts)
+        names = tuple(dict.fromkeys(name for record in records for name in record["parts"] if name not in listed))
         self._publish_truth()
-        self._publish_rejected(records, {file for table in new for file in table["source_file"].unique().to_pylist()})
-        self._publish_grids(list(parts.values()))
-        surveys = tuple(sorted(filter(None, rows["survey"].unique().to_pylist())))
+        self._publish_rejected(records, names)
+        self._publish_grids(names)
+        surveys = self._surveys(catalogue, names)
         if surveys != self.info.survey:
             self.info = dataclasses.replace(self.info, survey=surveys)
             self.info.save(self.folder)
         if names:
-            write_catalogue(self.folder / "catalogue.parquet", catalogue_of(rows))
+            write_grown(self.folder, Growth(catalogue, index, self.spectra_folder, names))
         for path in (*self.pending_folder.glob("*.truth.parquet"), *self.pending_folder.glob("*.json")):
             path.unlink()
 
-    def _publish_rejected(self, records: list[dict[str, Any]], read: set[str]) -> None:
-        """The newest verdict on each file replaces older ones."""
+    def _surveys(self, catalogue: CatalogueFile, names: Sequence[str]) -> tuple[str, ...]:
+        found: set[str] = set()
+        for batch in catalogue.batches(["survey"]):
+            found.update(batch["survey"].unique().to_pylist())
+        for name in names:
+            found.update(PartFile(self.spectra_folder / name).column("survey").unique().to_pylist())
+        return tuple(sorted(filter(None, found)))
+
+    def _publish_rejected(self, records: list[dict[str, Any]], names: Sequence[str]) -> None:
+        """The newest verdict on each file replaces older ones; `names` are the parts with what was read."""
         path = self.folder / "rejected.parquet"
         lines = {_key(line): line for record in records for line in record["rejected"]}
-        judged = read | {line["file"] for line in lines.values()}
         old = read_catalogue(path).to_pylist() if path.exists() else []
+        judged = {line["file"] for line in lines.values()}
+        doubtful = pa.array({line["file"] for line in old}, pa.string())
+        for name in names if len(doubtful) else ():
+            read = PartFile(self.spectra_folder / name).column("source_file").unique()
+            judged.update(read.filter(pc.is_in(read, value_set=doubtful)).to_pylist())
         kept = [line for line in old if _key(line) not in lines and not (line["sha256"] and line["file"] in judged)]
         table = pa.Table.from_pylist([*kept, *lines.values()], schema=REJECTED_SCHEMA)
         with atomic_path(path) as temporary:
             pq.write_table(table, temporary, compression="ZSTD")
 
-    def _publish_grids(self, parts: list[PartFile]) -> None:
+    def _publish_grids(self, names: Sequence[str]) -> None:
         """``grids.parquet``: the wavelengths of every grid, for those who read parts by SQL."""
         path = self.folder / "grids.parquet"
         old = read_catalogue(path) if path.exists() else None
         known = set(old["grid"].to_pylist()) if old is not None else set()
-        grids = {key: grid for part in parts for key, grid in part.grids.items() if key not in known}
+        grids: dict[str, Grid] = {}
+        for name in names:
+            part = PartFile(self.spectra_folder / name)
+            grids.update((key, grid) for key, grid in part.grids.items() if key not in known and key not in grids)
         if old is not None and not grids:
             return
         new = pa.table(
@@ -356,13 +364,6 @@ class Ledger:
 
 def _key(line: dict[str, Any]) -> tuple[str, ...]:
     return line["file"], line["identifier"], line["reason"], line["found"]
-
-
-def _catalogue_rows(name: str, part: PartFile) -> pa.Table:
-    rows = part.rows_table().replace_schema_metadata(None)
-    n = len(rows)
-    rows = rows.append_column("part", pa.array([name] * n, pa.string()))
-    return rows.append_column("row", pa.array(np.arange(n), pa.int32()))
 
 
 def _same(one: Spectrum, other: Spectrum) -> bool:

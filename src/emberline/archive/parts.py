@@ -37,7 +37,17 @@ from emberline.errors import ArchiveError
 from emberline.files import atomic_path
 from emberline.spectra import Grid, Spectrum, SpectrumBlock
 
-__all__ = ["ARRAYS", "PartFile", "SourcedBlock", "arrange", "grid_from_json", "grid_to_json", "keep_rows", "write_part"]
+__all__ = [
+    "ARRAYS",
+    "NamingTheFile",
+    "PartFile",
+    "SourcedBlock",
+    "arrange",
+    "grid_from_json",
+    "grid_to_json",
+    "keep_rows",
+    "write_part",
+]
 
 ARRAYS: dict[str, np.dtype[Any]] = {"flux": np.dtype("<f4"), "ivar": np.dtype("<f4"), "mask": np.dtype("u1")}
 _TEXT = [column.name for column in (*METADATA_COLUMNS, *FILE_COLUMNS)]
@@ -227,8 +237,8 @@ class PartFile:
             if b"emberline.grids" not in self._metadata:
                 raise ValueError("it holds no wavelength grids")
 
-    def _naming_the_file(self) -> _NamingTheFile:
-        return _NamingTheFile(self.path)
+    def _naming_the_file(self) -> NamingTheFile:
+        return NamingTheFile(self.path)
 
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
@@ -245,10 +255,14 @@ class PartFile:
         counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
-    def rows_table(self) -> pa.Table:
-        """Everything but the arrays, one row per spectrum."""
+    def rows_table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Everything but the arrays, or some columns of it, one row per spectrum."""
         with self._naming_the_file():
-            return self._file.read(columns=_TEXT, use_threads=False)
+            return self._file.read(columns=_TEXT if columns is None else list(columns), use_threads=False)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One column of metadata."""
+        return self.rows_table([name])[name]
 
     def spectra(self, rows: Sequence[int]) -> list[Spectrum]:
         """The spectra in `rows`, in the order asked, each on its own grid without padding."""
@@ -312,8 +326,8 @@ class PartFile:
                 yield SpectrumBlock(self.grids[keys[low]], flux, ivar, mask, metadata_of_rows(piece))
 
 
-class _NamingTheFile:
-    """A context in which whatever goes wrong with a part's file becomes an `ArchiveError` that names it."""
+class NamingTheFile:
+    """A context in which whatever goes wrong with a file of the archive becomes an `ArchiveError` that names it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
