@@ -12,12 +12,15 @@ import pytest
 from click.testing import CliRunner
 
 from emberline.cli import cli, main
+from emberline.cli.output import show
 from tests.campaign.conftest import lines, write_truth
 
 COMMANDS = [
     ("ingest",),
     ("harvest",),
     *(("harvest", name) for name in ["search", "options", "history"]),
+    ("vo",),
+    *(("vo", name) for name in ["check", "config", "cache", "resolve", "search"]),
     ("info",),
     ("simulate",),
     ("features",),
@@ -31,6 +34,7 @@ COMMANDS = [
     ("campaign", "round"),
     ("campaign", "predict"),
     ("campaign", "status"),
+    ("campaign", "context"),
     ("label",),
     ("samp",),
     *(("samp", name) for name in ["send", "peers", "hub", "receive"]),
@@ -48,7 +52,7 @@ COMMANDS = [
     ("accounts",),
     *(("accounts", name) for name in ["add", "list", "password", "role", "remove"]),
 ]
-GROUPS = {("campaign",), ("harvest",), ("jobs",), ("accounts",), ("samp",)}
+GROUPS = {("campaign",), ("harvest",), ("jobs",), ("accounts",), ("samp",), ("vo",)}
 
 
 def emberline(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -90,6 +94,19 @@ def test_the_commands_listed_here_are_all_there_are() -> None:
     for name, command in cli.commands.items():
         found |= {(name, sub) for sub in getattr(command, "commands", {})}
     assert found == set(COMMANDS)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_services_and_files_have_written_does_nothing_to_the_terminal(
+    as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    title = "A\x1b]0;owned\x07 \x9b2J \u202egnorts\ttab"
+    show({"title": title}, as_json=as_json, text=lambda found: f"{found['title']}\n")
+    said = capsys.readouterr().out
+    assert not set(said) & set("\x1b\x07\x9b\u202e")
+    assert "owned" in said
+    if as_json:
+        assert json.loads(said)["title"] == title
 
 
 def test_a_search_from_archive_to_report(workspace: Path) -> None:

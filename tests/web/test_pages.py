@@ -90,7 +90,9 @@ def test_scripts_are_short_and_call_nobody() -> None:
         for path in Path(str(folder / kind)).glob("*.*"):
             text = path.read_text("utf-8")
             assert text.count("\n") < 400, path.name
-            assert not re.search(r"https?://|\beval\(|innerHTML", text), path.name
+            # The SAMP hub is on the reader's own machine, where the standard says.
+            own = re.sub(r'"http://(?:localhost|127\.0\.0\.1):21012/"', "", text) if path.name == "samp.js" else text
+            assert not re.search(r"https?://|\beval\(|innerHTML", own), path.name
 
 
 def test_files_that_templates_name_exist(server: Server) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from emberline.cli.output import EXIT_REJECTED, json_option, progress_display, show
+from emberline.cli.output import EXIT_REJECTED, harmless, json_option, progress_display, show
 
 __all__ = ["crossmatch"]
 
@@ -72,7 +72,7 @@ def crossmatch(context: click.Context, /, target: Path, pairs: str | None, as_js
     if summary["failed"]:
         for item in summary["catalogues"]:
             if item["state"] == "failed":
-                click.echo(f"Error: {item['name']} failed: {item['message']}", err=True)
+                click.echo(harmless(f"Error: {item['name']} failed: {item['message']}"), err=True)
         context.exit(EXIT_REJECTED)
 
 

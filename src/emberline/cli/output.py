@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ __all__ = [
     "EXIT_REJECTED",
     "EXIT_USAGE",
     "Command",
+    "harmless",
     "json_option",
     "progress_display",
     "show",
@@ -54,7 +56,7 @@ class Command:
             error.show()
             code = error.exit_code
         except EmberlineError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(harmless(f"Error: {error}"), err=True)
             code = EXIT_USAGE if _is_wrong_usage(error) else EXIT_FAILED
         except KeyboardInterrupt:
             click.echo("Interrupted. Run the same command again to resume.", err=True)
@@ -75,7 +77,20 @@ def _is_wrong_usage(error: EmberlineError) -> bool:
 
 def show(result: dict[str, Any], *, as_json: bool, text: Callable[[dict[str, Any]], str]) -> None:
     """Print a result: JSON for programs, `text` for people."""
-    click.echo(json.dumps(result, indent=2, ensure_ascii=False, default=str) if as_json else text(result))
+    if as_json:
+        said = json.dumps(result, indent=2, ensure_ascii=False, default=str)
+        click.echo(_COMMANDING.sub(lambda match: f"\\u{ord(match[0]):04x}", said))
+    else:
+        click.echo(harmless(text(result)))
+
+
+_COMMANDING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What a terminal obeys instead of showing it: control characters, and those that turn the direction of text."""
+
+
+def harmless(text: str) -> str:
+    """A text that a terminal shows and does nothing else with, whatever a service or a file has written into it."""
+    return _COMMANDING.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emberline.cli.output import json_option, progress_display, show
+from emberline.cli.output import harmless, json_option, progress_display, show
 
 if TYPE_CHECKING:
     from emberline.campaign.samp import Offer
@@ -135,7 +135,7 @@ def hub(pages: bool) -> None:
 
 def _confirm_page(name: str, origin: str) -> bool:
     text = f"\nThe page {name!r} from {origin} wants to register. It could then send to and read from your programs."
-    click.echo(text, err=True)
+    click.echo(harmless(text), err=True)
     return click.confirm("Let it in?", default=False, err=True)
 
 
@@ -197,13 +197,13 @@ def _take(folder: Path, offer: Offer, yes: bool, as_json: bool) -> bool:
     found = offer.matched
     text = f"{offer.sender} sends {offer.title}: {len(found.identifiers):,} spectra of the pool, by {found.by}"
     missed = f"; {found.missed:,} of {found.rows:,} rows fit none" if found.missed else ""
-    click.echo(f"{text}{missed}.", err=True)
+    click.echo(harmless(f"{text}{missed}."), err=True)
     if not offer.whole or not (yes or (sys.stdin.isatty() and click.confirm("Ask about them?", err=True))):
         return False
     try:
         _ask(folder, found.identifiers, offer.reason, as_json)
     except EmberlineError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(harmless(f"Error: {error}"), err=True)
         return False
     return True
 

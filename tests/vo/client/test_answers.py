@@ -74,6 +74,12 @@ def test_declarations_are_refused(prolog: bytes, encoding: str) -> None:
         refuse_unsafe_xml(body.encode(encoding), "x")
 
 
+@pytest.mark.parametrize("blanks", [255, 256, 70_000])
+def test_declarations_behind_many_blanks_are_refused(blanks: int) -> None:
+    with pytest.raises(UnsafeXMLError):
+        refuse_unsafe_xml(b" " * blanks + b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "x")
+
+
 @pytest.mark.parametrize(
     "body",
     [

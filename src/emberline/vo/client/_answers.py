@@ -172,6 +172,9 @@ class _RootError(Exception):
     """The root element begins: nothing can be declared any more."""
 
 
+_MARKUP = re.compile(rb"[\xef\xbb\xbf\xff\xfe \t\r\n\0]*<")
+
+
 def refuse_unsafe_xml(body: bytes, url: str) -> None:
     """Refuse a document that declares entities or attributes; what is no XML, or declares none, passes.
 
@@ -183,8 +186,7 @@ def refuse_unsafe_xml(body: bytes, url: str) -> None:
     UnsafeXMLError
         The document type declares an entity or an attribute.
     """
-    start = body[:256].lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0")
-    if not start.startswith(b"<"):
+    if not _MARKUP.match(body):  # whatever number of blanks somebody has put before it
         return
     try:
         _read_prolog(body)

@@ -112,7 +112,12 @@ class Session(requests.Session):
 
     def reset(self, host: str = "") -> None:
         """Forget that a host has failed or asked for patience; `host` may be an address of the service."""
-        name = str(web_address(host)) if "://" in host else host.lower()
+        name = host.lower()
+        if "://" in host:
+            try:
+                name = str(web_address(host))
+            except AddressError:  # nobody was ever asked there, so nothing is known of it
+                return
         self.breaker.reset(name)
         self.limiter.release(name)
 

@@ -104,6 +104,28 @@ def test_what_is_no_spectrum_fails_with_one_clear_error_and_the_rest_goes_on(tmp
     assert all(item["error"] for item in summary.errors)
 
 
+def test_an_answer_that_is_made_to_be_hard_to_read_is_no_harder(tmp_path: Path) -> None:
+    """Comments before something else: what looks for a web page must not try all ways to part them."""
+    with Misbehaving() as server:
+        rows = [
+            {"url": server.serve("/comments", b"<!---->" * 9000 + b"x", FITS)},
+            {"url": server.serve("/titles", b"<!-- a --> <html>" + b"<title>" * 9000, FITS)},
+            {"url": server.serve("/refusals", b'<a>' + b'<INFO name="QUERY_STATUS" value="ERROR"' * 1500, FITS)},
+        ]
+        summary = fetched(server, tmp_path, *rows)
+    assert summary.failed == 3
+    assert "found a web page" in errors(tmp_path / "archive")["titles"]
+
+
+def test_what_failed_and_was_kept_is_fetched_again(tmp_path: Path) -> None:
+    with Misbehaving() as server:
+        row = {"url": server.serve("/a.fits", PAGE, "text/html")}
+        assert fetched(server, tmp_path, row, keep=True).failed == 1
+        server.serve("/a.fits", image_spectrum(), FITS)
+        summary = fetched(server, tmp_path, row, keep=True, retry_failed=True)
+    assert (summary.fetched, summary.spectra, summary.failed) == (1, 1, 0)
+
+
 def test_a_file_that_says_neither_air_nor_vacuum_is_what_one_says(tmp_path: Path) -> None:
     with Misbehaving() as server:
         silent = server.serve("/silent", image_spectrum(1, medium="LINEAR"), FITS)

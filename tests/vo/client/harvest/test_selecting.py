@@ -187,3 +187,14 @@ def test_two_services_with_the_same_spectra_give_them_once(tmp_path: Path) -> No
         found = finished(Search(session_for(server), services, Constraints(("1 2",))))
         assert found["total"] == 2
         assert sorted(state["records"] for state in found["services"]) == [0, 0, 2]  # type: ignore[attr-defined]
+
+
+def test_a_service_at_no_address_can_be_asked_again(others: OtherArchives) -> None:
+    here = "http://127.0.0.1:22/ssa"
+    search = Search(session(others), {here: ""}, HERE)
+    search.wait(10**6, 30.0)
+    assert search.retry(here)
+    search.wait(10**6, 30.0)
+    (state,) = search.document()["services"]
+    assert state["state"] == "failed"
+    assert "port" in state["error"]

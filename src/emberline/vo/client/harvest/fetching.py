@@ -134,6 +134,8 @@ class _Queue:
 def _download(session: Session, history: History, folder: Path, file: File, stop: threading.Event) -> Fetched:
     """Fetch one file; runs in a thread, and raises nothing that belongs to the file or its service."""
     path = place_of(folder, file)
+    if path.exists() and file.sha256:  # it was kept, and is to be fetched again because nothing came of it
+        path.unlink()
     if path.exists():  # it was complete before the run was killed: downloads are renamed into place
         return Fetched(file, bytes=path.stat().st_size, sha256=sha256_of(path), url=file.record.address)
     if stop.is_set():

@@ -29,6 +29,7 @@ from emberline.files import atomic_path
 from emberline.progress import Progress, silent
 from emberline.provenance import now, provenance
 from emberline.spectra import Medium, Spectrum
+from emberline.vo.client._answers import is_refusal_in_words, said
 from emberline.vo.client.harvest.fetching import place_of
 from emberline.vo.client.harvest.history import File, History
 
@@ -54,8 +55,8 @@ _COLUMNS = (
 )
 _BATCH = 512  # files that are committed together: a killed run repeats no more than this
 _SAFE = re.compile(r"[^\w.+\-]+")
-_WEB_PAGE = re.compile(rb"^\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
-_STATUS = re.compile(rb'name\s*=\s*"QUERY_STATUS"[^>]*value\s*=\s*"ERROR"[^>]*>(.*?)</', re.IGNORECASE | re.DOTALL)
+_BLANKS = re.compile(rb"\s*")
+_WEB_PAGE = re.compile(rb"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 
 
 def source_of(file: File) -> str:
@@ -164,11 +165,10 @@ def _no_spectrum(data: bytes) -> ReadError | None:
     found = ""
     if not head.strip():
         found = "nothing but blanks"
-    elif _WEB_PAGE.match(head):
-        title = re.search(rb"<title[^>]*>(.*?)</title", head, re.IGNORECASE | re.DOTALL)
-        found = f"a web page {_words(title[1]) if title else ''}".strip()
-    elif status := _STATUS.search(head):
-        found = f"an error of the service: {_words(status[1])}"
+    elif _WEB_PAGE.match(head, _past_comments(head)):
+        found = f"a web page {_title(head)}".strip()
+    elif is_refusal_in_words(head):
+        found = f"an error of the service: {said(head)[:200]!r}"
     elif re.match(rb"\s*(UsageError|Error|MultiValuedParamNotSupported|ServiceUnavailable)\b", head):
         found = f"an error of the service: {_words(head[:300])}"
     if not found:
@@ -176,9 +176,30 @@ def _no_spectrum(data: bytes) -> ReadError | None:
     return ReadError("the answer is no spectrum", reason="no-spectrum", found=found, expected="FITS or VOTable")
 
 
+def _past_comments(head: bytes) -> int:
+    """Where a page begins after blanks and comments; in time that grows with the length, whoever wrote it."""
+    place = 0
+    while True:
+        place = _BLANKS.match(head, place).end()  # type: ignore[union-attr]  # it matches nothing too
+        if not head.startswith(b"<!--", place):
+            return place
+        end = head.find(b"-->", place)
+        if end < 0:
+            return place
+        place = end + 3
+
+
+def _title(head: bytes) -> str:
+    """The title of a web page, quoted; empty when it has none."""
+    lower = head.lower()
+    begin = lower.find(b">", lower.find(b"<title") + 1) if b"<title" in lower else -1
+    end = lower.find(b"</title", begin)
+    return _words(head[begin + 1 : end][:1000]) if 0 <= begin < end else ""
+
+
 def _words(text: bytes) -> str:
     """Some markup as one line of plain text."""
-    plain = re.sub(r"<!\[CDATA\[|\]\]>|<[^>]*>", " ", text.decode("utf-8", "replace"))
+    plain = re.sub(r"<!\[CDATA\[|\]\]>|<[^<>]*>", " ", text.decode("utf-8", "replace"))
     return repr(re.sub(r"\s+", " ", html.unescape(plain)).strip()[:200])
 
 

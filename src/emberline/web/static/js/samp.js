@@ -1,4 +1,4 @@
-// SAMP 1.3, Web profile (https://www.ivoa.net/documents/SAMP/): a page as a client of the hub on the reader's machine.
+// SAMP 1.3 (IVOA), Web profile: a page as a client of the hub on the reader's machine.
 
 const HUBS = ["http://localhost:21012/", "http://127.0.0.1:21012/"];
 const POLL_S = 10; // how long the hub may keep a poll before it says that there is nothing
