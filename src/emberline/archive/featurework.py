@@ -49,7 +49,7 @@ def run_jobs(engine: Engine, todo: list[FeatureJob], folder: Path, parts: str) -
         base = parts.rstrip("/")
         results = engine.map_files(_extract_contents, todo, lambda job: [f"{base}/{path.name}" for path in job.parts])
     else:
-        mark = folder / f".seen-{uuid.uuid4().hex[:8]}"
+        mark = folder / "pending" / f".seen-{uuid.uuid4().hex[:8]}"  # a killed run's is cleared with the rest
         mark.touch()
         results = engine.map(_ExtractAway(mark.absolute()), todo)
     try:
@@ -124,7 +124,7 @@ class _ExtractAway:
         if not self.mark.exists():
             raise ArchiveError(
                 "an executor does not see the archive",
-                where=str(self.mark.parents[2]),
+                where=str(self.mark.parents[3]),
                 found=f"no such folder on {socket.gethostname()}",
                 action="Put it on storage that all machines share, or name a copy of its parts: --parts hdfs://…",
             )
