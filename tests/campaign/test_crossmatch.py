@@ -252,7 +252,30 @@ def test_the_service_looks_as_far_as_stars_move_and_sends_what_can_be_a_match(se
 
 def test_blocks_are_uploads_of_many_positions(others: OtherArchives, session: Session) -> None:
     matched(session, "simbad")
-    assert others.count("/simbad") == 1, "all positions in one request"
+    assert others.count("/simbad/tap/sync") == 1, "all positions in one request"
+
+
+def test_a_service_is_sent_no_more_positions_than_it_takes(
+    session: Session, others: OtherArchives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from emberline.vo.client import tap
+
+    asked: list[tuple[int, int | None]] = []
+    query = tap.query
+
+    def watched(*arguments: Any, uploads: Any = None, limit: int | None = None) -> Any:
+        asked.append((len(uploads["places"]), limit))
+        return query(*arguments, uploads=uploads, limit=limit)
+
+    monkeypatch.setattr(tap, "query", watched)
+    monkeypatch.setattr(tap, "limits", lambda *_: tap.TapLimits(upload_rows=4, output_rows=900))
+    table = describe(session, session.config.services, parse_requests(["simbad"])[0])
+    match_remote(session, table, candidates()[1], 2.0)
+    assert {limit for _, limit in asked} == {900}
+    assert max(rows for rows, _ in asked) == 4
+    monkeypatch.setattr(tap, "limits", lambda *_: tap.TapLimits(uploads=False))
+    with pytest.raises(ServiceError, match="no uploads"):
+        match_remote(session, table, candidates()[1], 2.0)
 
 
 def test_what_is_done_is_kept_and_not_asked_again(others: OtherArchives, session: Session, tmp_path: Path) -> None:
@@ -268,24 +291,24 @@ def test_what_is_done_is_kept_and_not_asked_again(others: OtherArchives, session
 
     with pytest.raises(KeyboardInterrupt):
         run(progress=killed)
-    assert others.count("/simbad") == 2
+    assert others.count("/simbad/tap/sync") == 2
     first = run()
-    assert others.count("/simbad") == 3, "the third block alone"
+    assert others.count("/simbad/tap/sync") == 3, "the third block alone"
     again = run()
-    assert others.count("/simbad") == 3
+    assert others.count("/simbad/tap/sync") == 3
     assert first.columns.equals(again.columns)
     np.testing.assert_array_equal(first.place, again.place)
     run(max_age_days=0.0)
-    assert others.count("/simbad") == 6, "kept blocks may be too old"
+    assert others.count("/simbad/tap/sync") == 6, "kept blocks may be too old"
     (tmp_path / "blocks").joinpath(next((tmp_path / "blocks").iterdir()).name).write_bytes(b"half")
     run()
-    assert others.count("/simbad") == 7, "a damaged block is asked again"
+    assert others.count("/simbad/tap/sync") == 7, "a damaged block is asked again"
     match_remote(session, table, positions, 2.5, folder=tmp_path / "blocks", block_rows=5)
-    assert others.count("/simbad") == 10, "another radius is another question"
+    assert others.count("/simbad/tap/sync") == 10, "another radius is another question"
 
 
 def test_a_block_that_fails_once_is_tried_again(others: OtherArchives, session: Session) -> None:
-    others.faults.append(Fault("/simbad", times=1, status=500))
+    others.faults.append(Fault("/simbad/tap/sync", times=1, status=500))
     assert matched(session, "simbad").summary["failed"] == []
 
 
@@ -334,7 +357,7 @@ def test_more_around_one_position_than_a_service_sends_is_said(
 
 
 def test_a_service_that_fails_takes_nothing_from_the_others(others: OtherArchives, session: Session) -> None:
-    others.faults.append(Fault("/simbad", times=-1, status=500, body=b"We are closed."))
+    others.faults.append(Fault("/simbad/tap/sync", times=-1, status=500, body=b"We are closed."))
     done = matched(session, "simbad,gaia")
     assert done.summary["failed"] == ["simbad"]
     item = done.summary["catalogues"][0]
@@ -404,7 +427,7 @@ def test_matching_a_result_again_replaces_its_columns(session: Session, tmp_path
 
 
 def test_when_no_catalogue_answers_nothing_is_written(others: OtherArchives, session: Session, tmp_path: Path) -> None:
-    others.faults.append(Fault("/simbad", times=-1, status=500))
+    others.faults.append(Fault("/simbad/tap/sync", times=-1, status=500))
     with pytest.raises(EmberlineError, match="no catalogue answered"):
         crossmatch_table(written_table(tmp_path), parse_requests(["simbad"]), out=[tmp_path / "x.vot"], session=session)
     assert not (tmp_path / "x.vot").exists()
@@ -487,12 +510,12 @@ def test_the_job_does_the_same_and_goes_on_where_it_was(
     assert outcome["failed"] == []
     assert outcome["known_target"] == kept_summary(campaign.path)["known_target"]  # type: ignore[index]
     assert {file.name for file in (tmp_path / "results").iterdir()} == {"candidates-crossmatch.vot", "crossmatch.json"}
-    before = others.count("/simbad")
+    before = others.count("/simbad/tap/sync")
     assert before == 2, "the candidates, and the sample moved aside"
     run_foreground(CROSSMATCH, {"campaign": str(campaign.path)})
-    assert others.count("/simbad") == before
+    assert others.count("/simbad/tap/sync") == before
     run_foreground(CROSSMATCH, {"campaign": str(campaign.path), "fresh": True, "chance": False})
-    assert others.count("/simbad") == before + 1
+    assert others.count("/simbad/tap/sync") == before + 1
 
 
 def test_the_jobs_parameters_are_described() -> None:
@@ -516,11 +539,11 @@ def test_types_of_something_that_is_no_target_are_refused(finished: Path) -> Non
 
 
 def test_a_service_is_asked_twice_at_most(others: OtherArchives, session: Session) -> None:
-    others.faults.append(Fault("/simbad", times=-1, status=500))
+    others.faults.append(Fault("/simbad/tap/sync", times=-1, status=500))
     table = describe(session, session.config.services, parse_requests(["simbad"])[0])
     with pytest.raises(ServiceError):
         match_remote(session, table, candidates()[1], 2.0)
-    assert others.count("/simbad") == remote_module._TRIES
+    assert others.count("/simbad/tap/sync") == remote_module._TRIES
 
 
 def test_in_a_workspace_files_are_found_in_it_and_nowhere_else(campaign: Campaign, tmp_path: Path) -> None:

@@ -127,20 +127,20 @@ def test_wrong_usage_is_one_line_and_nothing_is_asked(
 
 def test_a_run_that_was_killed_goes_on_where_it_was(folder: Path, others: OtherArchives) -> None:
     """SIMBAD has answered, Gaia hangs: the process is killed, and the next one asks Gaia alone."""
-    others.faults.append(Fault("/gaia", times=1, hang=threading.Event()))
+    others.faults.append(Fault("/gaia/tap/sync", times=1, hang=threading.Event()))
     command = ["list.csv", "--with", "simbad,gaia", "--out", "found.parquet", "--no-chance"]
     process = subprocess.Popen([*PROGRAM, "crossmatch", *command], cwd=folder, env=environment(folder))
     waited = threading.Event()
-    while not others.count("/gaia"):
+    while not others.count("/gaia/tap/sync"):
         assert process.poll() is None
         waited.wait(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait(60)
-    assert others.count("/simbad") == 1
+    assert others.count("/simbad/tap/sync") == 1
     assert not (folder / "found.parquet").exists()
     done = emberline(folder, *command)
     assert done.returncode == 0, done.stderr
-    assert others.count("/simbad") == 1
+    assert others.count("/simbad/tap/sync") == 1
     table = pq.read_table(folder / "found.parquet")
     assert table["simbad_main_id"][0].as_py() == "* gam Emb"
     assert not list(folder.glob(".found*")), "what was kept for that is gone"

@@ -31,6 +31,7 @@ __all__ = [
     "ReportParameters",
     "RoundParameters",
     "open_jobs",
+    "opened_campaign",
     "run_candidates",
     "run_predict",
     "run_report",
@@ -41,7 +42,7 @@ _CAMPAIGN = "The campaign's folder."
 
 
 @contextlib.contextmanager
-def _opened(folder: Path, context: JobContext) -> Iterator[Campaign]:
+def opened_campaign(folder: Path, context: JobContext) -> Iterator[Campaign]:
     """A campaign, its pool included; in a workspace nothing that it names may lead out.
 
     Raises
@@ -131,7 +132,7 @@ def run_round(parameters: RoundParameters, context: JobContext) -> dict[str, Any
     CampaignError
         The open round waits for answers and `finish` was not asked for, or another process works on the campaign.
     """
-    with _opened(parameters.campaign, context) as campaign, campaign.alone():
+    with opened_campaign(parameters.campaign, context) as campaign, campaign.alone():
         state = context.checkpoint or _begin(campaign, parameters, context)
         number = int(state["round"])
         if number == len(campaign.rounds()) or campaign.current_round() is not None:
@@ -219,7 +220,7 @@ def run_predict(parameters: PredictParameters, context: JobContext) -> dict[str,
     """
     from emberline.campaign.predictions import latest_model
 
-    with _opened(parameters.campaign, context) as campaign, campaign.alone():
+    with opened_campaign(parameters.campaign, context) as campaign, campaign.alone():
         changed = campaign.predict(engine=context.engine, progress=context.progress)
         newest = latest_model(campaign.path)
         return {
@@ -273,7 +274,7 @@ def run_candidates(parameters: CandidatesParameters, context: JobContext) -> dic
         files.append(_new_output(parameters.out, context))
     if parameters.out is None or context.confinement is not None:
         files.append(context.folder / f"candidates{_ENDINGS[parameters.format]}")
-    with _opened(parameters.campaign, context) as campaign:
+    with opened_campaign(parameters.campaign, context) as campaign:
         for done, file in enumerate(files):
             context.progress("candidates", done, len(files))
             count = campaign.write_candidates(file)
@@ -316,7 +317,7 @@ def run_report(parameters: ReportParameters, context: JobContext) -> dict[str, A
         places.append(_new_output(parameters.out / "index.html", context))
     if parameters.out is None or context.confinement is not None:
         places.append(context.folder / "report" / "index.html")
-    with _opened(parameters.campaign, context) as campaign:
+    with opened_campaign(parameters.campaign, context) as campaign:
         context.progress("report", 0, 1)
         page = campaign.write_report(places[0].parent)
     for place in places[1:]:

@@ -173,7 +173,13 @@ _WAVEBANDS = ("radio", "millimeter", "infrared", "optical", "uv", "euv", "x-ray"
 @click.option(
     "--position", help="Only services that cover this place: right ascension and declination, as 345.48,42.33."
 )
-@click.option("--radius", type=float, default=0.1, show_default=True, help="How far about --position, in degrees.")
+@click.option(
+    "--radius",
+    type=click.FloatRange(0, 180),
+    default=0.1,
+    show_default=True,
+    help="How far about --position, in degrees.",
+)
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Services at most.")
 @_workspace
 @json_option

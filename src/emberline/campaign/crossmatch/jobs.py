@@ -48,9 +48,9 @@ def run_crossmatch(parameters: CrossmatchParameters, context: JobContext) -> dic
     from emberline.campaign.crossmatch import crossmatch_campaign, parse_requests
     from emberline.campaign.crossmatch.matching import write_summary
     from emberline.campaign.crossmatch.targets import options_of
-    from emberline.campaign.jobs import _opened
+    from emberline.campaign.jobs import opened_campaign
 
-    with _opened(parameters.campaign, context) as campaign:
+    with opened_campaign(parameters.campaign, context) as campaign:
         requests = parse_requests(_named(parameters.catalogues or campaign.config.crossmatch.catalogues, context))
         inside: list[Request] = []
         for request in requests:

@@ -25,6 +25,7 @@ from emberline.provenance import hash_of
 
 if TYPE_CHECKING:
     from emberline.vo.client.session import Session
+    from emberline.vo.client.tap import TapLimits
 
 __all__ = ["BLOCK_ROWS", "match_remote"]
 
@@ -48,6 +49,7 @@ class _Job:
     radius: float
     folder: Path | None
     max_age: float
+    most_rows: int | None
 
 
 def match_remote(
@@ -79,13 +81,16 @@ def match_remote(
     max_age_days : float
         Blocks that are older are asked again.
     block_rows : int
+        Positions that are sent together, unless the service takes fewer.
 
     Raises
     ------
     ServiceError
         A block failed, twice; those that were done are kept.
     """
-    job = _Job(session, table, positions, radius_arcsec, folder, max_age_days)
+    limits = _limits(session, table)
+    block_rows = min(block_rows, limits.upload_rows or block_rows)
+    job = _Job(session, table, positions, radius_arcsec, folder, max_age_days, limits.output_rows)
     placed = np.flatnonzero(np.isfinite(positions.ra) & (np.abs(positions.dec) <= 90.0))
     parts: list[pa.Table] = []
     progress(step, 0, placed.size)
@@ -93,6 +98,26 @@ def match_remote(
         parts.append(_block(job, placed[start : start + block_rows]))
         progress(step, min(start + block_rows, placed.size), placed.size)
     return _found(parts, len(positions))
+
+
+def _limits(session: Session, table: RemoteTable) -> TapLimits:
+    """How many positions the service takes at a time, and how many rows it gives at most.
+
+    Raises
+    ------
+    ServiceError
+        It takes no positions at all.
+    """
+    from emberline.vo.client import tap
+    from emberline.vo.client.errors import ServiceError
+
+    try:
+        limits = tap.limits(session, table.url)
+    except ServiceError:  # what was asked before is on the disk all the same, and what was not will say it again
+        return tap.TapLimits()
+    if limits.uploads is False:
+        raise ServiceError("the service takes no uploads of positions", url=table.url)
+    return limits
 
 
 def _found(parts: list[pa.Table], size: int) -> Found:
@@ -212,7 +237,7 @@ def _answer(job: _Job, rows: NDArray[np.int64], query: str) -> Any:
     places["em_ra"], places["em_dec"] = job.positions.ra[rows] % 360.0, job.positions.dec[rows]
     for left in reversed(range(_TRIES)):
         try:
-            return tap.query(job.session, job.table.url, query, uploads={"places": places})
+            return tap.query(job.session, job.table.url, query, uploads={"places": places}, limit=job.most_rows)
         except (OfflineError, RefusedAddressError, ServiceDownError):
             raise
         except ServiceError:

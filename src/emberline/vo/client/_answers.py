@@ -11,9 +11,13 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import requests
-
+from emberline.errors import MissingExtraError
 from emberline.vo.client.errors import ProtocolError, StatusError, TooLargeError, UnsafeXMLError
+
+try:
+    import requests
+except ModuleNotFoundError as error:
+    raise MissingExtraError(error.name or "requests", "vo") from error
 
 __all__ = ["Answer", "Body", "decoded", "media_type", "refuse_unsafe_xml", "said"]
 

@@ -11,9 +11,9 @@ from astropy import units
 from astropy.table import Column, Table
 from numpy.typing import NDArray
 
+from emberline.sky import propagate, separation
 from emberline.vo.client import tap
 from emberline.vo.client._asking import decimal, degrees
-from emberline.vo.client._motion import moved, separation
 from emberline.vo.client._uploads import in_blocks
 from emberline.vo.client.errors import ProtocolError, ServiceError
 
@@ -188,8 +188,8 @@ def _exact(answer: Table, catalogue: Catalogue, places: tuple[Any, Any, Any], ra
         raise ProtocolError("the answer has places that were not asked for", url=url, found=str(place.min()))
     pm = values[2:4] if catalogue.pmra else [np.zeros(len(answer))] * 2
     place = place.astype(np.int64)
-    now = moved(values[0], values[1], pm[0], pm[1], epochs[place] - catalogue.epoch)
-    distance = separation(ra[place], dec[place], *now) * 3600.0
+    now = propagate(values[0], values[1], pm[0], pm[1], epochs[place] - catalogue.epoch)
+    distance = separation(ra[place], dec[place], now.ra, now.dec) * 3600.0
     keep = np.flatnonzero(distance <= radius * 3600.0 * (1 + 1e-9) + 1e-6)
     order = keep[np.lexsort((distance[keep], place[keep]))]
     result = answer[order]

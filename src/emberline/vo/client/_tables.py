@@ -8,14 +8,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import requests
 from astropy.table import Table
 
+from emberline.errors import MissingExtraError
 from emberline.vo.client import _votable
 from emberline.vo.client._answers import is_refusal_in_words, said
 from emberline.vo.client._cells import Value, binary_rows, column_of, convert
 from emberline.vo.client._votable import Document, Field
 from emberline.vo.client.errors import ProtocolError, ServiceError, StatusError
+
+try:
+    import requests
+except ModuleNotFoundError as error:
+    raise MissingExtraError(error.name or "requests", "vo") from error
 
 __all__ = ["Columns", "Wanted", "answered", "document_of", "read_table", "table_of"]
 

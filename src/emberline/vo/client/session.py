@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from emberline._version import __version__
 from emberline.addresses import AddressError, Allowed, web_address
+from emberline.errors import MissingExtraError
 from emberline.vo.client._answers import Answer
 from emberline.vo.client._cache import Cache, Entry, cache_key
 from emberline.vo.client._downloads import Download, download
@@ -23,6 +22,11 @@ from emberline.vo.client._limits import Breaker, RateLimiter
 from emberline.vo.client._transport import Transport
 from emberline.vo.client.config import ClientConfig, cache_folder, load_config
 from emberline.vo.client.errors import OfflineError, ProtocolError, RefusedAddressError
+
+try:
+    import requests
+except ModuleNotFoundError as error:
+    raise MissingExtraError(error.name or "requests", "vo") from error
 
 __all__ = ["Answer", "Download", "Session", "open_session"]
 

@@ -110,7 +110,7 @@ def test_an_answer_that_is_made_to_be_hard_to_read_is_no_harder(tmp_path: Path) 
         rows = [
             {"url": server.serve("/comments", b"<!---->" * 9000 + b"x", FITS)},
             {"url": server.serve("/titles", b"<!-- a --> <html>" + b"<title>" * 9000, FITS)},
-            {"url": server.serve("/refusals", b'<a>' + b'<INFO name="QUERY_STATUS" value="ERROR"' * 1500, FITS)},
+            {"url": server.serve("/refusals", b"<a>" + b'<INFO name="QUERY_STATUS" value="ERROR"' * 1500, FITS)},
         ]
         summary = fetched(server, tmp_path, *rows)
     assert summary.failed == 3
