@@ -1,0 +1,83 @@
+"""Who competes: Emberline's strategies and their variants, the published protocol, and other tools."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from benchmarks.label_efficiency.interface import Contestant
+from benchmarks.label_efficiency.networks import NetworkSearch, Recipe
+from benchmarks.label_efficiency.peers import Forest, GaussianProcess, Isolation, Pine, RandomForest, Tree
+from benchmarks.label_efficiency.pools import Pool
+from emberline.learn import TrainConfig
+from emberline.learn.strategies import strategies
+
+__all__ = ["CONTESTANTS", "Entry", "contestant"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One line of the table: who it is, what it is, and how it is made for a pool and a seed."""
+
+    name: str
+    group: str
+    summary: str
+    make: Callable[[Pool, int], Contestant]
+
+
+def _network(name: str, group: str, summary: str, recipe: Recipe) -> Entry:
+    return Entry(name, group, summary, lambda pool, seed: NetworkSearch(pool, seed, recipe))
+
+
+def _peer(name: str, summary: str, kind: Callable[[Pool, int], Contestant]) -> Entry:
+    return Entry(name, "other tools", summary, kind)
+
+
+_AUGMENTED = TrainConfig(shift_pixels=0.5, noise=0.1)
+_SMOOTHED = TrainConfig(label_smoothing=0.05)
+
+_ENTRIES = (
+    _network(
+        "published",
+        "published",
+        "VGG, SMOTE, highest entropy",
+        Recipe("published_entropy", TrainConfig.published(), cold_start="random"),
+    ),
+    *(
+        _network(name, "strategies", kind.summary, Recipe(name))
+        for name, kind in strategies().items()
+        if name not in ("cold_start", "published_entropy", "published_targets")
+    ),
+    _network("seek-ensemble", "variants", "seek; three networks", Recipe("seek", members=3)),
+    _network("seek-warm", "variants", "seek; each network starts from the last", Recipe("seek", warm=True)),
+    _network("seek-augmented", "variants", "seek; shifted and noisy spectra", Recipe("seek", _AUGMENTED)),
+    _network("seek-smooth", "variants", "seek; label smoothing 0.05", Recipe("seek", _SMOOTHED)),
+    _network("seek-pretrained", "variants", "seek; trunk taught to fill gaps of the pool", Recipe("seek", masked=True)),
+    _network("seek-pseudo", "variants", "seek; sure predictions as labels", Recipe("seek", pseudo=True)),
+    _network("seek-blend", "variants", "seek; network and random forest averaged", Recipe("seek", blend=True)),
+    _network(
+        "seek-greedy",
+        "variants",
+        "seek; nine tenths exploit",
+        Recipe("seek", parameters={"exploit": 0.9, "explore": 0.08, "anomalies": 0.02}),
+    ),
+    _peer("modal-forest", "modAL, random forest, least sure", Forest),
+    _peer("greedy-forest", "random forest, most probable", RandomForest),
+    _peer("isolation-forest", "scikit-learn, most isolated; learns nothing", Isolation),
+    _peer("coniferest-pine", "coniferest, Pine forest", Pine),
+    _peer("coniferest-aad", "coniferest, active anomaly discovery", Tree),
+    _peer("gp-protege", "Gaussian process on ratings, after Protégé", GaussianProcess),
+)
+
+CONTESTANTS = {entry.name: entry for entry in _ENTRIES}
+
+
+def contestant(name: str, pool: Pool, seed: int) -> Contestant:
+    """Make one by name.
+
+    Raises
+    ------
+    MissingExtraError
+        What it needs is not installed.
+    """
+    return CONTESTANTS[name].make(pool, seed)
