@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,10 @@ import pytest
 from emberline.campaign.jobs import open_jobs
 from emberline.config import to_toml
 from emberline.jobs import Workspace
+from emberline.vo.client.harvest.constraints import Constraints
 from emberline.vo.client.harvest.history import open_history
 from emberline.vo.client.harvest.records import Record
-from tests.vo.client.other_archives import OtherArchives, other_archives
+from tests.vo.client.other_archives import Fault, OtherArchives, other_archives
 from tests.web.servers import Server, new_workspace, serving
 
 
@@ -235,3 +238,45 @@ def test_the_history_is_not_in_the_way_of_the_archive(workspace: Workspace) -> N
     block, _ = lines(3, targets=1, seed=1)
     ingest_blocks([block], archive, survey="test")
     assert "queued" in workspace.archives()
+
+
+def test_a_waveband_that_is_none_is_refused(manager: httpx.Client) -> None:
+    answer = manager.get("/api/harvest/services", params={"waveband": "purple"})
+    assert answer.status_code == 400
+    assert "optical" in answer.json()["error"]["fields"]["waveband"]
+
+
+@pytest.mark.parametrize("into", ["x" * 300, "taken"])
+def test_a_folder_that_cannot_be_used_is_refused_by_its_own_name(
+    manager: httpx.Client, workspace: Workspace, others: OtherArchives, into: str
+) -> None:
+    (workspace.folder / "taken").mkdir(exist_ok=True)
+    (workspace.folder / "taken" / "notes.txt").write_text("mine")
+    search = manager.post("/api/harvest/searches", json=asked(others)).json()
+    finished(manager, search)
+    answer = manager.post(f"/api/harvest/searches/{search['id']}/fetch", json={"into": into})
+    assert answer.status_code == 400
+    assert "into" in answer.json()["error"]["fields"]
+    assert str(workspace.folder) not in answer.text
+
+
+def test_whoever_waits_for_a_search_holds_no_thread_that_others_need(
+    manager: httpx.Client, server: Server, others: OtherArchives
+) -> None:
+    """Sixty pages wait for a service that hangs, and another page is answered."""
+    gate = threading.Event()
+    others.faults.append(Fault("/vo/alpha/ssa", times=-1, hang=gate))
+    other = Constraints(("41.0 21.0",), 10.0)
+    try:
+        search = server.app.state.searches.begin("manager", {others.ssap: ""}, other)
+        address = f"/api/harvest/searches/{search.id}"
+        with concurrent.futures.ThreadPoolExecutor(60) as pool:
+            waits = [pool.submit(manager.get, address, params={"wait": 20, "version": 99}) for _ in range(60)]
+            with server.client("reader") as reader:
+                assert reader.get("/api/jobs").status_code == 200
+            assert not any(wait.done() for wait in waits)
+            gate.set()
+            assert {wait.result().status_code for wait in waits} == {200}
+    finally:
+        gate.set()
+        others.faults.clear()

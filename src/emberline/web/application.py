@@ -38,6 +38,7 @@ from emberline.web import (
     signin,
 )
 from emberline.web.accounts import Accounts
+from emberline.web.aside import Aside
 from emberline.web.events import Hub
 from emberline.web.gate import PUBLIC, Gate
 from emberline.web.harvest_searches import Searches
@@ -123,6 +124,7 @@ def create_app(
     application.state.site = site
     application.state.shared_links = SharedLinks()
     application.state.searches = Searches(workspace.folder)
+    application.state.pools, application.state.services = Aside(2), Aside(16)
     failures.install(application)
     _add_routes(application)
     return application

@@ -8,11 +8,14 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse
 
-from emberline.errors import EmberlineError
+from emberline.errors import ArchiveError, EmberlineError
 from emberline.jobs import ParameterError
 from emberline.jobs.parameters import validate
 from emberline.vo.client.harvest.jobs import HARVEST
+from emberline.web.aside import Aside
 from emberline.web.harvest_searches import Searches
 from emberline.web.permissions import require_type
 from emberline.web.visitors import Visitor, desk_of, required, site_of
@@ -82,6 +85,12 @@ def _trusted(request: Request) -> Visitor:
     return visitor
 
 
+def _services(request: Request) -> Aside:
+    """Threads in which services are waited for."""
+    found: Aside = request.app.state.services
+    return found
+
+
 def _searches(request: Request) -> Searches:
     found: Searches = request.app.state.searches
     return found
@@ -89,23 +98,31 @@ def _searches(request: Request) -> Searches:
 
 Trusted = Annotated[Visitor, Depends(_trusted)]
 Kept = Annotated[Searches, Depends(_searches)]
+Waiting = Annotated[Aside, Depends(_services)]
 
 
 # Searching ------------------------------------------------------------------------------------------------------------
 
 
 @router.get("/services", summary="SSAP services in the registry")
-def services(
+async def services(
     visitor: Trusted,
     kept: Kept,
+    waiting: Waiting,
     keywords: Annotated[str, Query(max_length=200)] = "",
     waveband: Annotated[str, Query(max_length=50)] = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> dict[str, Any]:
     """Services by words of their title, description or subject, and by waveband."""
+    return await waiting.run(_registered, kept, keywords.split(), waveband, limit)
+
+
+def _registered(kept: Searches, words: list[str], waveband: str, limit: int) -> dict[str, Any]:
     from emberline.vo.client import registry
 
-    words = keywords.split()
+    if waveband and waveband.lower() not in registry.WAVEBANDS:
+        known = ", ".join(registry.WAVEBANDS)
+        raise ParameterError({"waveband": f"there is no waveband {waveband!r} (expected one of {known})"})
     found = registry.search(kept.session, protocol="ssa", keywords=words, waveband=waveband, limit=limit)
     return {"services": [dataclasses.asdict(service) for service in found]}
 
@@ -137,19 +154,20 @@ def begin(visitor: Trusted, kept: Kept, new: NewSearch) -> dict[str, Any]:
 
 
 @router.get("/searches/{id}", summary="How far a search is")
-def show(
+async def show(
     visitor: Trusted,
     kept: Kept,
+    waiting: Waiting,
     id: str,
     first: Annotated[int, Query(ge=0, description="The first record that is wanted.")] = 0,
     version: Annotated[int, Query(description="Answer when there is more than this version.")] = -1,
     wait: Annotated[float, Query(ge=0, description="Seconds to wait for that, 25 at most.")] = 0,
-) -> dict[str, Any]:
+) -> JSONResponse:
     """The services with their states, and the records from `first` on."""
     search = kept.get(visitor.name, id)
     if wait:
-        search.wait(version, min(wait, _LONGEST_WAIT))
-    return search.document(first)
+        await waiting.run(search.wait, version, min(wait, _LONGEST_WAIT))
+    return await run_in_threadpool(lambda: JSONResponse(search.document(first)))  # there may be 50,000 records
 
 
 @router.post("/searches/{id}/retry", status_code=202, summary="Ask a service again")
@@ -161,11 +179,11 @@ def retry(visitor: Trusted, kept: Kept, id: str, again: Retry) -> dict[str, Any]
 
 
 @router.get("/searches/{id}/options", summary="What the services can be asked for")
-def options(visitor: Trusted, kept: Kept, id: str) -> dict[str, Any]:
+async def options(visitor: Trusted, kept: Kept, waiting: Waiting, id: str) -> dict[str, Any]:
     """Options of the services' DataLink and SODA descriptors, by name; `errors` says which could not be asked."""
     from emberline.vo.client.harvest.options import offers
 
-    found, wrong = offers(kept.session, list(kept.get(visitor.name, id).records))
+    found, wrong = await waiting.run(lambda: offers(kept.session, list(kept.get(visitor.name, id).records)))
     return {"options": [dataclasses.asdict(offer) for offer in found], "errors": wrong}
 
 
@@ -190,10 +208,15 @@ def fetch(request: Request, visitor: Trusted, kept: Kept, id: str, new: Fetch) -
     except EmberlineError as error:
         raise ParameterError({"options": str(error)}) from error
     folder = _archive(request, new.into)
-    check_folder(folder)
-    with open_history(folder, create=True) as history:
-        added = history.add(records, asked, asked_by=visitor.name)
-        waiting = history.counts()["waiting"]
+    try:
+        check_folder(folder)
+        with open_history(folder, create=True) as history:
+            added = history.add(records, asked, asked_by=visitor.name)
+            waiting = history.counts()["waiting"]
+    except OSError as error:
+        raise ParameterError({"into": f"the folder cannot be used: {error.strerror or error}"}) from error
+    except ArchiveError as error:  # which names the whole path; here it is known by the workspace's
+        raise ParameterError({"into": str(error).replace(str(folder), new.into.strip())}) from error
     parameters = {"into": new.into, "medium": new.medium, "keep": new.keep}
     job = desk_of(request).create(_JOB, parameters, label=new.label, run=True)
     return {"job": job.to_mapping(), "selected": len(records), "added": added, "waiting": waiting}

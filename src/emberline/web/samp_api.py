@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-import anyio.to_thread
 from fastapi import APIRouter, HTTPException, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import PlainTextResponse, Response
@@ -14,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from emberline.campaign import Campaign
 from emberline.errors import EmberlineError, MissingExtraError
+from emberline.web.aside import Aside
 from emberline.web.permissions import Action
 from emberline.web.shared_links import SHARED, shared_links
 from emberline.web.visitors import required, site_of
@@ -47,6 +47,11 @@ class Chosen(_Strict):
     reason: str = Field(min_length=1, max_length=500)
 
 
+def _pools(request: Request) -> Aside:
+    found: Aside = request.app.state.pools
+    return found
+
+
 def _campaign(request: Request, path: str) -> Campaign:
     required(request, Action.LABEL)
     return site_of(request).campaigns.open(path)
@@ -71,8 +76,12 @@ def _with_pool(campaign: Campaign) -> Iterator[Campaign]:
 
 
 @router.post("/offer", summary="Make something ready to be sent")
-def offer(request: Request, campaign: Place, wanted: Wanted) -> dict[str, Any]:
+async def offer(request: Request, campaign: Place, wanted: Wanted) -> dict[str, Any]:
     """Messages to send, with addresses that hold for ten minutes; of a table which spectrum each row is."""
+    return await _pools(request).run(_offer, request, campaign, wanted)
+
+
+def _offer(request: Request, campaign: str, wanted: Wanted) -> dict[str, Any]:
     from emberline.web import samp_documents as documents
 
     at, links = _campaign(request, campaign), shared_links(request.app)
@@ -88,24 +97,29 @@ def offer(request: Request, campaign: Place, wanted: Wanted) -> dict[str, Any]:
 @router.post("/match", summary="Find a table's rows in the pool")
 async def match(request: Request, campaign: Place, format: Literal["votable", "fits"] = "votable") -> dict[str, Any]:
     """The spectra that the rows of a table (the request's body) are, by identifier, else by position."""
-    at = _campaign(request, campaign)
+    required(request, Action.LABEL)
     content = await request.body()
-    return await anyio.to_thread.run_sync(_match, at, content, format)
+    return await _pools(request).run(_match, request, campaign, content, format)
 
 
-def _match(campaign: Campaign, content: bytes, form: str) -> dict[str, Any]:
+def _match(request: Request, campaign: str, content: bytes, form: str) -> dict[str, Any]:
     from emberline.campaign.sets import match_table
     from emberline.vo.client.samp.documents import read_table
 
+    at = _campaign(request, campaign)
     table = read_table(content, form, "the table")
-    with _with_pool(campaign) as opened:
+    with _with_pool(at) as opened:
         found = match_table(opened, table)
     return {"identifiers": found.identifiers, "rows": found.by_row, "by": found.by, "missed": found.missed}
 
 
 @router.post("/ask", summary="Add a set to the open round's questions")
-def ask(request: Request, campaign: Place, chosen: Chosen) -> dict[str, Any]:
+async def ask(request: Request, campaign: Place, chosen: Chosen) -> dict[str, Any]:
     """Ask about spectra; nothing is asked twice. Says how many were added, and which comes first."""
+    return await _pools(request).run(_ask, request, campaign, chosen)
+
+
+def _ask(request: Request, campaign: str, chosen: Chosen) -> dict[str, Any]:
     from emberline.campaign.sets import lines_of
 
     with _with_pool(_campaign(request, campaign)) as opened:
