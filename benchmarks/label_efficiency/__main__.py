@@ -38,7 +38,6 @@ def _parser() -> argparse.ArgumentParser:
     trust = commands.add_parser("trust", help="the flag of what is unlike the training, on classes left out of it")
     trust.add_argument("--size", type=int, default=20_000)
     trust.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    trust.add_argument("--cache", type=Path, help="folder of pools")
     commands.add_parser("table", help="print the tables")
     plot = commands.add_parser("plot", help="draw the figures")
     plot.add_argument("--out", type=Path, default=STATIC)
@@ -53,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "trust":
         from benchmarks.label_efficiency.trust import evaluate_all
 
-        evaluate_all(options.results / "trust.jsonl", options.size, options.seeds, options.cache)
+        evaluate_all(options.results / "trust.jsonl", options.size, options.seeds)
     elif options.command == "table":
         from benchmarks.label_efficiency.table import tables
 
@@ -91,7 +90,9 @@ def _run(options: argparse.Namespace) -> int:
             return 1
         append(file, record)
         last = record["curve"][-1]
-        print(f"{unit}: found {last['found']} of {record['targets']}, completeness {last['completeness']:.3f}", flush=True)
+        print(
+            f"{unit}: found {last['found']} of {record['targets']}, completeness {last['completeness']:.3f}", flush=True
+        )
     return 0
 
 

@@ -9,6 +9,7 @@ from benchmarks.label_efficiency.interface import Contestant
 from benchmarks.label_efficiency.networks import NetworkSearch, Recipe
 from benchmarks.label_efficiency.peers import Forest, GaussianProcess, Isolation, Pine, RandomForest, Tree
 from benchmarks.label_efficiency.pools import Pool
+
 from emberline.learn import TrainConfig
 from emberline.learn.strategies import strategies
 

@@ -8,9 +8,9 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
+from benchmarks.label_efficiency.pools import TARGET, Pool
 from numpy.typing import NDArray
 
-from benchmarks.label_efficiency.pools import TARGET, Pool
 from emberline.errors import EmberlineError
 
 __all__ = ["Contestant", "Known", "MissingExtraError", "extra"]

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.label_efficiency.pools import CLASSES
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks.label_efficiency.pools import CLASSES
 from emberline.learn import Model, TrainConfig
 from emberline.learn.networks import build, use_generator
 

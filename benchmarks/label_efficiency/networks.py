@@ -6,11 +6,11 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from benchmarks.label_efficiency.interface import Contestant, Known, Rows
 from benchmarks.label_efficiency.masked import pretrain
 from benchmarks.label_efficiency.pools import CLASSES, TARGET, Pool
+from numpy.typing import NDArray
+
 from emberline.learn import Model, TrainConfig, train
 from emberline.learn.config import Choice, PredictConfig
 from emberline.learn.strategies import Query, strategy

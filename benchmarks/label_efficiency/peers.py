@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from benchmarks.label_efficiency.interface import Contestant, Known, Rows, extra
+from benchmarks.label_efficiency.pools import Pool
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest, RandomForestClassifier
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-
-from benchmarks.label_efficiency.interface import Contestant, Known, Rows, extra
-from benchmarks.label_efficiency.pools import Pool
 
 __all__ = ["Forest", "GaussianProcess", "Isolation", "Pine", "RandomForest", "Tree", "forest"]
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-
 from benchmarks.label_efficiency.contestants import contestant
 from benchmarks.label_efficiency.interface import Contestant, Known
 from benchmarks.label_efficiency.measures import average_precision, calibration, completeness_at, ranking
 from benchmarks.label_efficiency.pools import BAD, CLASSES, Pool
 from benchmarks.label_efficiency.pools import load as load_pool
+from numpy.typing import NDArray
+
 from emberline._version import __version__
 
 __all__ = ["Unit", "append", "read", "run"]
@@ -163,5 +163,3 @@ def append(path: Path, record: dict[str, Any]) -> None:
         stream.write((("\n" if torn else "") + json.dumps(record) + "\n").encode())
         stream.flush()
         os.fsync(stream.fileno())
-
-

@@ -19,6 +19,7 @@ from emberline.archive import ingest_blocks
 from emberline.campaign import Campaign, CampaignConfig, new_campaign, open_campaign, read_status
 from emberline.campaign.config import ControlConfig, PoolConfig, QueryConfig, StartConfig, StopConfig
 from emberline.campaign.training import training_set
+from emberline.campaign.trust import candidate_trust
 from emberline.config import to_toml
 from emberline.errors import CampaignError, ConfigError, EmberlineError, NewerVersionError
 from emberline.learn import TrainConfig
@@ -88,6 +89,33 @@ def test_candidates_are_targets_by_label_or_by_network(finished: Campaign) -> No
     assert (unlabelled["probability"] >= 0.5).all()
     assert list(table["probability"]) == sorted(table["probability"], reverse=True)
     assert len(set(table["identifier"])) == len(table)
+
+
+def test_candidates_say_how_far_they_are_to_be_trusted(finished: Campaign) -> None:
+    table = finished.candidates()
+    assert ((table["disagreement"] >= 0) & (table["disagreement"] <= 0.5)).all()
+    assert (table["training_distance"] >= 0).all()
+    flagged = table["unlike_training"]
+    assert flagged.sum() < 0.5 * len(table)
+    if flagged.any():
+        assert table["training_distance"][flagged].min() > table["training_distance"][~flagged].max()
+    again = finished.candidates()
+    assert np.array_equal(table["disagreement"], again["disagreement"]), "the same passes each time"
+
+
+def test_what_is_like_no_label_is_far_from_the_training_set(finished: Campaign) -> None:
+    """Some unlabelled rows of the pool become something that nothing in the survey resembles."""
+    campaign = open_campaign(finished.path)
+    labelled = campaign.pool.rows(training_set(campaign).identifiers.tolist())
+    rows = np.setdiff1d(np.arange(len(campaign.pool)), labelled)[:60]
+    ordinary = candidate_trust(campaign, rows)
+    values = np.array(campaign.pool.values)
+    values[rows] = 4.0 * np.sin(np.arange(values.shape[1]) / 7.0)
+    campaign._pool = dataclasses.replace(campaign.pool, values=values)
+    strange = candidate_trust(campaign, rows)
+    assert strange.unlike_training.all()
+    assert ordinary.unlike_training.mean() < 0.2
+    assert strange.training_distance.min() > ordinary.training_distance.max()
 
 
 def test_status_is_json_and_needs_no_pool(finished: Campaign) -> None:

@@ -18,6 +18,7 @@ from emberline.campaign.predictions import (
 )
 from emberline.campaign.report_data import GalleryItem, Interval, ReportData, RoundSummary
 from emberline.campaign.summary import answers_by_row, final_classes, network_classes
+from emberline.campaign.trust import candidate_trust
 from emberline.config import to_mapping
 from emberline.errors import EmberlineError
 from emberline.provenance import hash_of, provenance
@@ -136,6 +137,9 @@ def candidate_table(campaign: Campaign) -> Table:
     table["label_round"] = MaskedColumn(numbers, mask=[number < 0 for number in numbers], dtype=np.int32)
     table["label_purpose"] = np.array([label.purpose if label else "" for label in given], dtype=np.str_)
     table["purity_stratum"] = _purity_of(campaign, given)
+    trust = candidate_trust(campaign, rows)
+    for name in ("disagreement", "training_distance", "unlike_training"):
+        table[name] = getattr(trust, name)
     table["flagged"] = ~campaign.pool.usable[rows]
     table["bad_fraction"] = campaign.pool.bad_fraction[rows]
     table["source_file"] = catalogue["source_file"].to_numpy(zero_copy_only=False)
