@@ -88,6 +88,7 @@ def opened(browser: Browser, server: Server) -> Any:
     for host in ("localhost", "127.0.0.1"):
         page.context.route(f"http://{host}:21012/**", lambda route: route.continue_())
     page.goto(f"{server.base}/label/search")
+    page.get_by_role("button", name="SAMP", exact=True).click()
     expect(page.locator("#samp")).to_be_visible()
     return page
 
@@ -215,3 +216,21 @@ def test_without_a_hub_the_page_says_what_to_start(served: Server, browser: Brow
         page = opened(browser, served)
         page.get_by_role("button", name="Connect to other programs").click()
         expect(part(page, "said")).to_contain_text("no SAMP hub answers on this machine", timeout=WAIT)
+
+
+@pytest.mark.parametrize("width", [1280, 1600])
+def test_it_takes_no_room_from_the_plots(served: Server, browser: Browser, width: int) -> None:
+    page = browser.window(served)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{served.base}/label/search")
+    page.get_by_role("button", name="Label", exact=True).click()
+    expect(page.locator("#label[data-painted]")).to_be_attached()
+    above = page.locator("#spectrum").bounding_box()["y"]
+    rows = {round(box["y"]) for button in page.locator(".round .tools button").all() if (box := button.bounding_box())}
+    assert len(rows) == 1, "one row of buttons"
+    page.get_by_role("button", name="SAMP", exact=True).click()
+    expect(part(page, "connect")).to_be_visible()
+    assert page.locator("#spectrum").bounding_box()["y"] == above
+    part(page, "connect").press("Escape")
+    expect(page.locator("#samp")).to_be_hidden()
+    expect(page.locator("#samp-open")).to_be_focused()

@@ -2,6 +2,7 @@
 import { SampClient } from "./samp.js";
 
 const root = document.getElementById("samp");
+const opener = document.getElementById("samp-open");
 const part = (name) => root.querySelector(`[data-samp="${name}"]`);
 const MOST_BYTES = 50_000_000;
 const KEPT = 20;
@@ -34,11 +35,18 @@ async function server(path, { body, query = {}, type = "application/json" } = {}
 /** The spectrum that is seen on the page. */
 const seen = () => document.getElementById("label")?.dataset.painted ?? "";
 
+// Opening and closing -------------------------------------------------------------------------------------------------
+
+function open(wanted) {
+  root.hidden = !wanted;
+  opener.setAttribute("aria-expanded", String(wanted));
+}
+
 // Coming and going ----------------------------------------------------------------------------------------------------
 
 function show() {
   const here = Boolean(client?.connected);
-  root.dataset.state = here ? "connected" : "apart";
+  root.dataset.state = opener.dataset.state = here ? "connected" : "apart";
   part("connect").hidden = here;
   part("tools").hidden = !here;
 }
@@ -152,6 +160,7 @@ const spectra = (count) => `${count.toLocaleString("en")} ${count === 1 ? "spect
 
 function offer(identifiers, rows, title, by) {
   offered = identifiers.length ? { identifiers, title } : null;
+  open(true); // somebody elsewhere has just sent it
   part("offer").hidden = false;
   part("offer-text").textContent = `${title}: ${spectra(identifiers.length)} of the pool${by}${rows > identifiers.length ? `, of ${rows.toLocaleString("en")} rows` : ""}.`;
   part("accept").hidden = !offered;
@@ -184,5 +193,11 @@ part("what").addEventListener("change", refresh);
 part("accept").addEventListener("click", accept);
 part("dismiss").addEventListener("click", () => { part("offer").hidden = true; offered = null; });
 addEventListener("pagehide", () => client?.disconnect());
-root.hidden = false;
+opener.addEventListener("click", () => open(root.hidden));
+root.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  open(false);
+  opener.focus();
+});
+opener.hidden = false;
 show();
