@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "ArchiveError",
     "CampaignError",
@@ -11,6 +13,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "NewerVersionError",
+    "NotFiniteError",
     "ReadError",
     "RecipeError",
 ]
@@ -49,7 +52,7 @@ class EmberlineError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.message, self._keywords())
 
-    def _keywords(self) -> dict[str, str]:
+    def _keywords(self) -> dict[str, Any]:
         return {
             "where": self.where,
             "found": self.found,
@@ -58,13 +61,12 @@ class EmberlineError(Exception):
         }
 
 
-def _rebuild(kind: type[EmberlineError], message: str, keywords: dict[str, str]) -> EmberlineError:
+def _rebuild(kind: type[EmberlineError], message: str, keywords: dict[str, Any]) -> EmberlineError:
     """Unpickle an error that crossed a process boundary."""
     error = kind.__new__(kind)
-    reason = keywords.pop("reason", None)
+    own = {name: keywords.pop(name) for name in set(keywords) - {"where", "found", "expected", "action"}}
     EmberlineError.__init__(error, message, **keywords)
-    if reason is not None:
-        error.reason = reason  # type: ignore[attr-defined]
+    vars(error).update(own)
     return error
 
 
@@ -88,7 +90,7 @@ class ReadError(EmberlineError):
         self.reason = reason
         super().__init__(message, where=where, found=found, expected=expected, action=action)
 
-    def _keywords(self) -> dict[str, str]:
+    def _keywords(self) -> dict[str, Any]:
         return {**super()._keywords(), "reason": self.reason}
 
 
@@ -106,6 +108,17 @@ class RecipeError(EmberlineError):
 
 class ModelError(EmberlineError):
     """A network cannot be trained, loaded or applied."""
+
+
+class NotFiniteError(ModelError):
+    """A feature vector has a value that is not finite; `row` counts from 0 in what the network was given."""
+
+    def __init__(self, row: int, *, where: str = "", action: str = "") -> None:
+        self.row = row
+        super().__init__("the features of a spectrum are not finite", where=where or f"row {row}", action=action)
+
+    def _keywords(self) -> dict[str, Any]:
+        return {**super()._keywords(), "row": self.row}
 
 
 class EngineError(EmberlineError):

@@ -20,7 +20,7 @@ from emberline.errors import ArchiveError, EmberlineError
 from emberline.features import Recipe, extract
 from emberline.files import atomic_path
 
-__all__ = ["FeatureJob", "extract_parts", "has_header", "header_length", "run_jobs", "write_header"]
+__all__ = ["FeatureJob", "extract_parts", "has_header", "header_length", "run_jobs", "write_all", "write_header"]
 
 _ROWS_PER_BLOCK = 2048
 _WORTH_A_POOL = 10_000  # rows: fewer are done before worker processes have started
@@ -76,7 +76,7 @@ def extract_parts(job: FeatureJob) -> int:
                     rows = slice(len(identifiers), len(identifiers) + len(block))
                     if rows.stop > job.count:
                         raise ArchiveError("this part has more rows than the catalogue says", where=str(path))
-                    _write_all(stream.fileno(), features.values)
+                    write_all(stream.fileno(), features.values)
                     bad[rows], flagged[rows] = features.bad_fraction, features.flagged
                     identifiers += block.identifiers
             os.fsync(stream.fileno())
@@ -94,7 +94,7 @@ def _keep(job: FeatureJob, values: bytes, result: bytes) -> None:
     try:
         with open(job.values, "r+b", buffering=0) as stream:
             stream.seek(header_length(job.recipe.pixels) + 4 * job.recipe.pixels * job.first)
-            _write_all(stream.fileno(), np.frombuffer(values, "<f4"))
+            write_all(stream.fileno(), np.frombuffer(values, "<f4"))
             os.fsync(stream.fileno())
     except OSError as error:
         raise EmberlineError(
@@ -147,7 +147,7 @@ def _extract_contents(job: FeatureJob, contents: Iterable[tuple[str, bytes]]) ->
             ) from error
 
 
-def _write_all(descriptor: int, values: NDArray[np.float32]) -> None:
+def write_all(descriptor: int, values: NDArray[np.float32]) -> None:
     """A write may be short when the disk is nearly full; the next one says why."""
     rest = memoryview(np.ascontiguousarray(values, "<f4").tobytes())
     while rest:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,7 @@ from emberline.config import from_toml, to_toml
 from emberline.engine import Engine
 from emberline.errors import CampaignError, ConfigError
 from emberline.features import Recipe
-from emberline.files import exclusive_lock, write_text
+from emberline.files import exclusive_lock, new_folder, write_text
 from emberline.learn.strategies import strategy
 from emberline.progress import Progress, silent
 from emberline.provenance import now
@@ -72,7 +71,9 @@ def new_campaign(path: Path | str, config: CampaignConfig, *, progress: Progress
     pool = open_pool(config.pool, recipe, progress=progress)
     starts = [starting_set(start, recipe, config.classes, progress=progress) for start in config.start]
     guidelines = read_guidelines(config)
-    with _folder_in_the_making(path) as made:
+    if path.is_dir():
+        path.rmdir()  # an empty one, by what was checked above
+    with new_folder(path) as made:
         write_text(made / "recipe.toml", recipe.to_toml())
         save_training_set(made / "start.npz", join_sets(starts, recipe))
         kept = config.relative_to(path.resolve())
@@ -83,21 +84,6 @@ def new_campaign(path: Path | str, config: CampaignConfig, *, progress: Progress
         meta = {"created": now(), "emberline": __version__, "origin": str(path.resolve()), "pool": str(len(pool))}
         Database.create(made / "campaign.db", meta).close()
     return Campaign(path)
-
-
-@contextlib.contextmanager
-def _folder_in_the_making(path: Path) -> Iterator[Path]:
-    """A folder beside `path` that takes its name once it is complete."""
-    made = path.with_name(f".{path.name}.part")
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(parents=True)
-    try:
-        yield made
-        if path.exists():
-            path.rmdir()
-        made.rename(path)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 def open_campaign(path: Path | str, *, progress: Progress = silent) -> Campaign:
@@ -280,6 +266,7 @@ class Campaign:
         rounds: int | None = None,
         *,
         who: str = "",
+        engine: Engine | None = None,
         progress: Progress = silent,
     ) -> list[dict[str, Any]]:
         """Run rounds until the campaign has `rounds` of them in all, then train once more on all labels.
@@ -293,23 +280,27 @@ class Campaign:
             The configuration's by default. Running again with the same number resumes, and otherwise does nothing.
         who : str
             Who answers, for the record; the table's name by default.
+        engine : Engine, optional
+            Where the networks read the pool; by default here.
 
         Returns
         -------
         list of dict
             The summaries of all rounds.
         """
+        self.prepare(engine=engine, progress=progress)
         answer, truth = self._oracle(oracle)
         who = who or (Path(oracle).name if isinstance(oracle, str | Path) else "function")
         wanted = self.config.stop.rounds if rounds is None else rounds
+        one_round = functools.partial(self._one_round, answer, truth, who, engine, progress)
         with self.alone():
             late = self._answer(answer, self.unanswered(), who)
             while self._rounds_done() < wanted and not self._enough_labels():
-                self._one_round(answer, truth, who, None, progress)
+                one_round()
             if self.current_round() is not None:
-                self._one_round(answer, truth, who, None, progress)
+                one_round()
             if late or self._labels_since_training():
-                self._one_round(answer, truth, who, 0, progress)
+                one_round(batch=0)
         return [row["summary"] for row in self.rounds()]
 
     def _oracle(self, oracle: Oracle | Mapping[str, str] | Path | str) -> tuple[Oracle, Mapping[str, str] | None]:
@@ -328,9 +319,15 @@ class Campaign:
         return oracle, None
 
     def _one_round(
-        self, oracle: Oracle, truth: Mapping[str, str] | None, who: str, batch: int | None, progress: Progress
+        self,
+        oracle: Oracle,
+        truth: Mapping[str, str] | None,
+        who: str,
+        engine: Engine | None,
+        progress: Progress,
+        batch: int | None = None,
     ) -> None:
-        number = self.advance(batch=batch, progress=progress)
+        number = self.advance(batch=batch, engine=engine, progress=progress)
         questions = self.open_questions()
         given = self._answer(oracle, questions, who)
         if questions and not given and len(questions) == len(self.database.questions(number)):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emberline.errors import CampaignError
+from emberline.files import write_text
 from emberline.learn.config import FP32, Choice
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = [
     "load_probabilities",
     "model_file",
     "model_of_round",
+    "note_runtime",
     "pool_changed",
     "round_folder",
     "runtime_of_round",
@@ -29,6 +31,7 @@ __all__ = [
     "target_probability",
 ]
 
+_RUNTIME = "runtime.json"
 _STREAMS = {"train": 0, "control": 1, "query": 2, "estimate": 3, "stochastic": 4}
 
 
@@ -68,10 +71,15 @@ def model_of_round(campaign: Campaign, number: int) -> Model | None:
 def runtime_of_round(campaign: Campaign, number: int) -> Choice:
     """What read the pool in a round; PyTorch in fp32 where no note says so."""
     try:
-        note = (round_folder(campaign.path, number) / "runtime.json").read_text(encoding="utf-8")
+        note = (round_folder(campaign.path, number) / _RUNTIME).read_text(encoding="utf-8")
         return Choice(**json.loads(note))
     except (OSError, ValueError, TypeError):
         return FP32
+
+
+def note_runtime(campaign: Campaign, number: int, choice: Choice) -> None:
+    """Write down what read the pool in a round."""
+    write_text(round_folder(campaign.path, number) / _RUNTIME, json.dumps(choice.to_mapping()))
 
 
 def latest_prediction(campaign: Campaign) -> int | None:

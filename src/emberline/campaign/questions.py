@@ -137,9 +137,12 @@ def _values(pool: Pool, rows: Rows) -> NDArray[np.float32]:
 
 def _passes(campaign: Campaign, number: int, model: Model) -> Callable[[Rows], NDArray[np.float32]]:
     """Class probabilities of some rows in repeated passes with dropout on."""
+    from emberline.learn.runtimes import FP32, usable
 
     @functools.cache
     def passes() -> Callable[[NDArray[np.floating]], NDArray[np.float32]]:
-        return model.passes(_PASSES, stream(campaign, number, "stochastic"), choice=runtime_of_round(campaign, number))
+        noted = runtime_of_round(campaign, number)  # what read the pool then may be missing now, or have been elsewhere
+        rng = stream(campaign, number, "stochastic")
+        return model.passes(_PASSES, rng, choice=noted if usable(noted) else FP32)
 
     return lambda rows: passes()(_values(campaign.pool, rows))

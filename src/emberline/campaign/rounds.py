@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import functools
-import json
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from emberline.campaign.partial import Partial
 from emberline.campaign.predictions import (
     latest_model,
     load_probabilities,
     model_file,
     model_of_round,
+    note_runtime,
     pool_changed,
     round_folder,
     stream,
 )
 from emberline.campaign.questions import ask_round
-from emberline.campaign.scoring import Predictor
+from emberline.campaign.scoring import Predictor, runtimes_of
 from emberline.campaign.training import training_set
 from emberline.engine import Engine, LocalEngine, Matrix, matrix_of
-from emberline.errors import CampaignError
-from emberline.files import atomic_path, forget_pages, sha256_of, write_text
+from emberline.errors import CampaignError, NotFiniteError
+from emberline.files import forget_pages, sha256_of, write_text
 from emberline.learn.config import Choice
 from emberline.progress import Progress
 
 if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
+    from emberline.learn import Model
 
 __all__ = ["predict_pool", "run_steps"]
 
@@ -88,66 +88,49 @@ def _predict(campaign: Campaign, current: dict[str, Any], progress: Progress, *,
     folder = round_folder(campaign.path, number)
     folder.mkdir(parents=True, exist_ok=True)
     classes = len(campaign.config.classes)
-    partial = _Partial(folder, len(pool), classes, _made_by(campaign, number))
+    partial = Partial(folder, len(pool), classes, _made_by(campaign, number))
     progress("predict", partial.done, len(pool))
-    choice = partial.choice or model.choose(pool.values, campaign.config.predict)
-    partial.choice = choice
+    choice = _runtime(campaign, model, partial, engine)
     predictor = Predictor(engine.share(model_file(campaign.path, number).read_bytes()), campaign.recipe.hash, choice)
     source = Matrix(pool.values, start=partial.done, rows=_BLOCK)
-    for batch in engine.map_batches(predictor, source, schema=Predictor.schema(classes)):
-        block = slice(batch["row"][0].as_py(), batch["row"][-1].as_py() + 1)
-        partial.write(block, matrix_of(batch["probabilities"]))
-        forget_pages(pool.values)
-        progress("predict", block.stop, len(pool))
-    write_text(folder / "runtime.json", json.dumps(choice.to_mapping()))
+    try:
+        for batch in engine.map_batches(predictor, source, schema=Predictor.schema(classes)):
+            partial.append(matrix_of(batch["probabilities"]))
+            forget_pages(pool.values)
+            progress("predict", partial.done, len(pool))
+    except NotFiniteError as error:
+        raise _damaged(campaign, error.row) from error
+    note_runtime(campaign, number, choice)
     partial.publish(folder / "probabilities.npy")
     write_text(folder / "pool.txt", pool.fingerprint)
+
+
+def _runtime(campaign: Campaign, model: Model, partial: Partial, engine: Engine) -> Choice:
+    """What reads the pool: what has begun to, if that can be had still, or what suits it best."""
+    from emberline.learn.runtimes import usable
+
+    there = runtimes_of(engine)
+    begun = partial.choice
+    if begun is not None and begun.runtime in there and usable(begun):
+        return begun
+    choice = model.choose(campaign.pool.values, campaign.config.predict, among=there)
+    partial.begin(choice)
+    return choice
+
+
+def _damaged(campaign: Campaign, row: int) -> NotFiniteError:
+    pool = campaign.pool
+    archive = pool.archives[pool.archive_index[row]]
+    return NotFiniteError(
+        row,
+        where=f"{campaign.identifiers([row])[0]}, row {row} of the pool",
+        action=f"Remove {archive.path / 'features' / campaign.recipe.hash} and build the features again.",
+    )
 
 
 def _made_by(campaign: Campaign, number: int) -> dict[str, str]:
     """What probabilities come from: the network and the pool."""
     return {"model": sha256_of(model_file(campaign.path, number)), "pool": campaign.pool.fingerprint}
-
-
-class _Partial:
-    """Probabilities on their way to the disk: what an interrupted run has written of them is kept and continued.
-
-    It is continued by the same runtime in the same precision: `choice` is None for a run that begins.
-    """
-
-    def __init__(self, folder: Path, rows: int, classes: int, made_by: dict[str, str]) -> None:
-        self._file, self._note = folder / ".probabilities.part", folder / ".probabilities.json"
-        self._made_by = made_by
-        self.choice: Choice | None = None
-        self.done = self._rows_done((rows, classes))
-        mode: Literal["r+", "w+"] = "r+" if self.done else "w+"
-        self._values = np.lib.format.open_memmap(self._file, mode=mode, dtype=np.float32, shape=(rows, classes))
-
-    def _rows_done(self, shape: tuple[int, int]) -> int:
-        try:
-            note = json.loads(self._note.read_text(encoding="utf-8"))
-            fits = np.load(self._file, mmap_mode="r").shape == shape
-            choice = Choice(**note["choice"])
-        except (OSError, ValueError, EOFError, TypeError, KeyError):
-            return 0
-        if not fits or note["made_by"] != self._made_by:
-            return 0
-        self.choice = choice
-        return int(note["rows"])
-
-    def write(self, block: slice, values: NDArray[np.float32]) -> None:
-        """Keep some rows, and then note that they are kept."""
-        self._values[block] = values
-        self._values.flush()
-        choice = None if self.choice is None else self.choice.to_mapping()
-        write_text(self._note, json.dumps({"made_by": self._made_by, "rows": block.stop, "choice": choice}))
-
-    def publish(self, path: Path) -> None:
-        """Give the complete file its name."""
-        del self._values
-        with atomic_path(path) as temporary:
-            self._file.rename(temporary)
-        self._note.unlink(missing_ok=True)
 
 
 def predict_pool(campaign: Campaign, *, engine: Engine | None = None, progress: Progress) -> bool:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from emberline.engine import Shared, binary_column, matrix_of
+from emberline.engine import Engine, Shared, binary_column, matrix_of
+from emberline.errors import NotFiniteError
 from emberline.learn.config import FP32, Choice
 
 if TYPE_CHECKING:
     from emberline.learn import Model
 
-__all__ = ["Predictor", "model_from"]
+__all__ = ["Predictor", "model_from", "runtimes_of"]
 
 
 _last: dict[str, Model] = {}
@@ -63,5 +64,23 @@ class Predictor:
         """The probabilities of one batch."""
         model = model_from(self.model.value)
         model.check_recipe(self.recipe_hash)
-        probabilities = binary_column(model.predict(matrix_of(batch["values"]), choice=self.choice))
-        return pa.RecordBatch.from_arrays([batch["row"], probabilities], ["row", "probabilities"])
+        try:
+            probabilities = model.predict(matrix_of(batch["values"]), choice=self.choice)
+        except NotFiniteError as error:
+            raise NotFiniteError(batch["row"][error.row].as_py()) from error
+        return pa.RecordBatch.from_arrays([batch["row"], binary_column(probabilities)], ["row", "probabilities"])
+
+
+def runtimes_of(engine: Engine) -> tuple[str, ...]:
+    """The runtimes that can be used wherever an engine works: what a cluster's workers all have."""
+    from emberline.learn.runtimes import RUNTIMES
+
+    found = engine.map(_installed, range(engine.cores)) if engine.remote else [_installed(0)]
+    there = set(RUNTIMES).intersection(*found)
+    return tuple(name for name in RUNTIMES if name in there)
+
+
+def _installed(_: int) -> tuple[str, ...]:
+    from emberline.learn.runtimes import RUNTIMES, installed
+
+    return tuple(name for name in RUNTIMES if installed(name))

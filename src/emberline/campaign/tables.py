@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from emberline.archive import FeatureMatrix
 from emberline.campaign.scoring import model_from
 from emberline.engine import Engine, Order, Shared, Tables, binary_column, matrix_of
-from emberline.errors import CampaignError, ModelError
+from emberline.errors import CampaignError, ModelError, NotFiniteError
 from emberline.files import atomic_path, new_folder
 from emberline.learn.strategies import Query, Ranked, strategy
 from emberline.progress import Progress, silent
@@ -77,7 +77,11 @@ class _TablePredictor:
             values = matrix_of(batch["values"])
         except ValueError as error:
             raise ModelError(f"the features cannot be read: {error}", where="column values") from error
-        columns = np.ascontiguousarray(model.predict(values).T)
+        try:
+            columns = np.ascontiguousarray(model.predict(values).T)
+        except NotFiniteError as error:
+            name = batch["identifier"][error.row].as_py()
+            raise NotFiniteError(error.row, where=name, action="Write the table of features again.") from error
         arrays = [batch["identifier"], batch["flagged"], *map(pa.array, columns)]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema(model.classes))
 

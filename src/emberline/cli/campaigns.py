@@ -37,19 +37,20 @@ def new(folder: Path, config: Path, as_json: bool) -> None:
 @_campaign_argument
 @click.option("--oracle", required=True, type=click.Path(path_type=Path), help="A CSV table of known answers.")
 @click.option("--rounds", type=click.IntRange(min=1), help="How many rounds to run; the configuration's by default.")
+@engine_options
 @json_option
-def run(folder: Path, oracle: Path, rounds: int | None, as_json: bool) -> None:
+def run(folder: Path, oracle: Path, rounds: int | None, engine: EngineChoice, as_json: bool) -> None:
     """Run rounds with a table of known answers.
 
     Each round trains, predicts the pool, chooses what to ask, and takes the answers from the table.
 
     A round that was interrupted is resumed. After the last round the network is trained once more on all labels.
     """
-    from emberline.campaign import open_campaign
+    from emberline.campaign import Campaign
 
-    with progress_display() as progress:
-        opened = open_campaign(folder, progress=progress)
-        opened.run(oracle, rounds=rounds, progress=progress)
+    opened = Campaign(folder)
+    with progress_display() as progress, engine.started() as where:
+        opened.run(oracle, rounds=rounds, engine=where, progress=progress)
     show(opened.status(), as_json=as_json, text=_status_text)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emberline import config as configuration
-from emberline.errors import ConfigError, ModelError, NewerVersionError
+from emberline.errors import ConfigError, ModelError, NewerVersionError, NotFiniteError
 from emberline.files import atomic_path, forget_pages
 from emberline.learn.config import PredictConfig, TrainConfig
 from emberline.learn.graphs import Calibrated, Passes
@@ -98,7 +98,9 @@ class Model:
         Raises
         ------
         ModelError
-            When the vectors have another length than the model's, or one is not finite; the message names its row.
+            When the vectors have another length than the model's.
+        NotFiniteError
+            When one is not finite; the message names its row.
         """
         exact = self._runner(choice.runtime, "fp32")
         if choice.precision == "fp32":
@@ -112,7 +114,14 @@ class Model:
 
         return self._apply(run, values)
 
-    def choose(self, values: NDArray[np.floating], config: PredictConfig, *, rows: int | None = None) -> Choice:
+    def choose(
+        self,
+        values: NDArray[np.floating],
+        config: PredictConfig,
+        *,
+        rows: int | None = None,
+        among: Sequence[str] | None = None,
+    ) -> Choice:
         """The runtime and precision that suit a pool, by measurement on a sample of it.
 
         Parameters
@@ -123,10 +132,11 @@ class Model:
             What the user has left open.
         rows : int, optional
             How many rows will be read; `n` by default.
+        among : sequence of str, optional
+            The runtimes that can be used where the pool is read; by default those installed here.
         """
-        return choose(
-            Calibrated(self.network, self.temperature), values, config, rows=len(values) if rows is None else rows
-        )
+        graph = Calibrated(self.network, self.temperature)
+        return choose(graph, values, config, rows=len(values) if rows is None else rows, among=among)
 
     def logits(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         """The ``(n, k)`` scores before temperature and softmax."""
@@ -288,13 +298,12 @@ def _block(values: NDArray[np.floating], start: int) -> NDArray[np.float32]:
 
     Raises
     ------
-    ModelError
-        One is not finite; the message names its row.
+    NotFiniteError
+        One is not finite.
     """
     block = np.ascontiguousarray(values[start : start + _BLOCK], dtype=np.float32)
     if not np.isfinite(block).all():
-        row = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
-        raise ModelError("the features of a spectrum are not finite", where=f"row {row}")
+        raise NotFiniteError(start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0]))
     return block
 
 

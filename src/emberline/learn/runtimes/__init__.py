@@ -6,7 +6,7 @@ in fp32; ``docs/explanation/runtimes.md`` says what each is good for.
 
 from __future__ import annotations
 
-from emberline.learn.runtimes.base import FP32, Choice, Runner, compile_graph, installed
+from emberline.learn.runtimes.base import FP32, RUNTIMES, Choice, Runner, compile_graph, installed, usable
 from emberline.learn.runtimes.choice import choose
 
-__all__ = ["FP32", "Choice", "Runner", "choose", "compile_graph", "installed"]
+__all__ = ["FP32", "RUNTIMES", "Choice", "Runner", "choose", "compile_graph", "installed", "usable"]

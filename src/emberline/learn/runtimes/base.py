@@ -14,13 +14,14 @@ from torch import nn
 from emberline.errors import ConfigError, MissingExtraError
 from emberline.learn.config import FP32, Choice
 
-__all__ = ["FP32", "Choice", "Runner", "compile_graph", "installed", "precisions"]
+__all__ = ["FP32", "RUNTIMES", "Choice", "Runner", "compile_graph", "installed", "precisions", "usable"]
 
 _MODULES = {
-    "torch": "emberline.learn.runtimes.torch_runner",
     "openvino": "emberline.learn.runtimes.openvino_runner",
     "onnxruntime": "emberline.learn.runtimes.onnx_runner",
+    "torch": "emberline.learn.runtimes.torch_runner",
 }
+RUNTIMES = tuple(_MODULES)
 _EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx"}
 
 
@@ -66,6 +67,13 @@ def precisions(runtime: str) -> tuple[str, ...]:
     """What numbers a runtime can compute with; raises as `compile_graph` does."""
     found: tuple[str, ...] = _module(runtime).PRECISIONS
     return found
+
+
+def usable(choice: Choice) -> bool:
+    """Whether what was chosen, perhaps elsewhere or long ago, can be had here."""
+    if choice.runtime not in _MODULES or not installed(choice.runtime):
+        return False
+    return ("bf16" if choice.precision == "mixed" else choice.precision) in precisions(choice.runtime)
 
 
 def _module(runtime: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 import time
 from collections.abc import Sequence
@@ -11,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from emberline.errors import ConfigError
 from emberline.learn.config import PredictConfig
 from emberline.learn.networks import device
-from emberline.learn.runtimes.base import Choice, Runner, compile_graph, installed, precisions
+from emberline.learn.runtimes.base import RUNTIMES, Choice, Runner, compile_graph, installed, precisions
 
 __all__ = ["AGREEMENT", "PLAIN", "choose", "sieve"]
 
@@ -25,9 +27,17 @@ _WORTH_A_CHOICE = 50_000  # rows: fewer are read before a choice has been made
 _SAMPLE = 4096
 _WORTH_BF16 = 1.25  # mixed precision must be so much faster, or fp32 stays
 _TURNS = 3
+_LOG = logging.getLogger(__name__)
 
 
-def choose(graph: nn.Module, values: NDArray[np.floating], config: PredictConfig, *, rows: int) -> Choice:
+def choose(
+    graph: nn.Module,
+    values: NDArray[np.floating],
+    config: PredictConfig,
+    *,
+    rows: int,
+    among: Sequence[str] | None = None,
+) -> Choice:
     """See `emberline.learn.Model.choose`; `graph` gives calibrated probabilities.
 
     Raises
@@ -35,14 +45,16 @@ def choose(graph: nn.Module, values: NDArray[np.floating], config: PredictConfig
     MissingExtraError, ConfigError
         What the configuration asks for is not installed, or does not exist here.
     """
-    runtimes = _runtimes(config, rows)
+    runtimes = _runtimes(config, rows, among)
     decided = config.precision == "fp32" or (config.precision == "auto" and not _worth(rows))
     if len(runtimes) == 1 and decided:
         return Choice(runtimes[0])
     if config.precision == "bf16" and len(runtimes) == 1:
         return Choice(runtimes[0], "bf16")
     sample = _sample(values)
-    exact = {name: _compile(graph, sample, name, "fp32") for name in runtimes}
+    if not len(sample):  # no vector is finite: whoever reads them will say so
+        return Choice()
+    exact = _working(graph, sample, runtimes, config.runtime == "auto")
     reference = _compile(graph, sample, "torch", "fp32")(sample)
     agreeing = {name: run for name, run in exact.items() if _differ(run(sample), reference) <= AGREEMENT["fp32"]}
     seconds = _race(agreeing or {"torch": _compile(graph, sample, "torch", "fp32")}, sample)
@@ -65,12 +77,35 @@ def sieve(fast: Runner, exact: Runner, values: NDArray[np.float32], background: 
     return probabilities
 
 
-def _runtimes(config: PredictConfig, rows: int) -> Sequence[str]:
+def _runtimes(config: PredictConfig, rows: int, among: Sequence[str] | None) -> Sequence[str]:
     if config.runtime != "auto":
+        if among is not None and config.runtime not in among:
+            raise ConfigError(
+                "the runtime that is asked for is missing where the pool is read",
+                where="predict.runtime",
+                found=config.runtime,
+                expected=f"one of {', '.join(among)}",
+                action="Install it there, or choose auto.",
+            )
         return [config.runtime]
     if device().type != "cpu" or not _worth(rows):
         return ["torch"]
-    return [name for name in ("openvino", "onnxruntime", "torch") if installed(name)]
+    wanted = "bf16" if config.precision in ("bf16", "mixed") else "fp32"
+    here = [name for name in RUNTIMES if installed(name) and wanted in precisions(name)]
+    return [name for name in here if among is None or name in among]
+
+
+def _working(graph: nn.Module, sample: NDArray[np.float32], runtimes: Sequence[str], spare: bool) -> dict[str, Runner]:
+    """The runtimes that take the graph; with `spare` one that does not is left out, whatever it says."""
+    found = {}
+    for name in runtimes:
+        try:
+            found[name] = _compile(graph, sample, name, "fp32")
+        except Exception as error:
+            if not spare:
+                raise
+            _LOG.warning("%s is left out: %s", name, error)
+    return found
 
 
 def _worth(rows: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,9 +28,8 @@ Function = Callable[[Tensor], Tensor]
 def compile(graph: nn.Module, pixels: int, precision: str, threads: int) -> Runner:
     """See `emberline.learn.runtimes.compile_graph`."""
     where = device()
-    graph = graph.to(where)
-    if where.type != "cpu":
-        graph = graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if where.type != "cpu":  # a copy: another runtime may be given the same graph
+        graph = copy.deepcopy(graph).to(where).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def compute(x: Tensor) -> Tensor:
         with torch.autocast(where.type, torch.bfloat16, enabled=precision == "bf16"):
