@@ -134,7 +134,7 @@ def test_full_disk_is_said(archive: Archive, monkeypatch: pytest.MonkeyPatch) ->
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(featurework, "_write_all", full)
+        patch.setattr(featurework, "write_all", full)
         with pytest.raises(EmberlineError, match=r"values\.npy: cannot be written: No space left"):
             archive.build_features(RECIPE)
     assert len(archive.build_features(RECIPE)) == 30

@@ -84,7 +84,7 @@ def test_a_table_without_positions_is_refused_with_its_columns() -> None:
 
 def test_units_and_epochs_are_converted() -> None:
     table = pa.table({"a": [1.0, None], "d": [0.5, 0.5], "x": [0.001, 0.001], "y": [None, 1.0], "t": [2455197.5, 1.0]})
-    where = PositionColumns("a", "d", "x", "y", "t", pm_scale=1000.0, angle_scale=math.degrees(1))
+    where = PositionColumns("a", "d", "x", "y", "t", pm_scale=1000.0, ra_scale=math.degrees(1))
     found = positions_in(table, where)
     assert found.ra[0] == pytest.approx(57.29578)
     assert np.isnan(found.ra[1])
@@ -93,6 +93,55 @@ def test_units_and_epochs_are_converted() -> None:
     assert found.epoch is not None
     assert found.epoch[0] == pytest.approx(2010.0, abs=0.01)
     assert np.isnan(found.epoch[1]), "1 is no date"
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale"),
+    [("", 1.0), ("deg", 1.0), ("h", 15.0), ("hourangle", 15.0), ("rad", 57.29578), ("arcsec", 1 / 3600)],
+)
+def test_right_ascensions_may_have_another_unit_than_declinations(unit: str, scale: float) -> None:
+    found = find_positions([TableColumn("RA", unit, "pos.eq.ra"), TableColumn("Dec", "deg", "pos.eq.dec")])
+    assert found.ra_scale == pytest.approx(scale)
+    assert found.dec_scale == 1.0
+
+
+def test_a_unit_that_is_no_angle_is_refused() -> None:
+    with pytest.raises(ConfigError, match="km"):
+        find_positions([TableColumn("RA", "km"), TableColumn("Dec", "deg")])
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        [TableColumn("RAB1950", "deg", "pos.eq.ra;meta.main"), TableColumn("DEB1950", "deg", "pos.eq.dec;meta.main")],
+        [
+            TableColumn("ra", "deg", "", "Right ascension (FK4, Equinox=B1950.0)"),
+            TableColumn("dec", "deg", "", "(FK4)"),
+        ],
+        [TableColumn("RA1950", "deg", "pos.eq.ra"), TableColumn("DE1950", "deg", "pos.eq.dec")],
+    ],
+)
+def test_positions_of_an_old_equinox_are_not_taken_for_those_of_today(columns: list[TableColumn]) -> None:
+    with pytest.raises(ConfigError, match="equinox before J2000"):
+        find_positions(columns)
+    found = find_positions([*columns, TableColumn("_RAJ2000", "deg"), TableColumn("_DEJ2000", "deg")])
+    assert (found.ra, found.dec) == ("_RAJ2000", "_DEJ2000")
+
+
+def test_an_old_epoch_is_no_old_equinox() -> None:
+    words = "Right ascension (J2000), Epoch=1950.0, proper motion applied"
+    assert find_positions([TableColumn("RAJ2000", "deg", "", words), *named("DEJ2000")]).ra == "RAJ2000"
+
+
+def test_a_votable_says_in_its_frame_that_its_positions_are_old(tmp_path: Path) -> None:
+    (tmp_path / "old.vot").write_text(
+        '<?xml version="1.0"?><VOTABLE version="1.3" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE>'
+        '<COOSYS ID="old" system="eq_FK4" equinox="B1950"/><TABLE>'
+        '<FIELD name="ra" datatype="double" unit="deg" ref="old"/><FIELD name="dec" datatype="double" unit="deg" '
+        'ref="old"/><DATA><TABLEDATA><TR><TD>10</TD><TD>20</TD></TR></TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>'
+    )
+    with pytest.raises(ConfigError, match="equinox before J2000"):
+        find_positions(columns_of(read_table(tmp_path / "old.vot").schema))
 
 
 def test_dates_are_years_or_days() -> None:

@@ -35,6 +35,7 @@ _MAGIC = b"EMBRIDX1"
 _PAGE = 4096
 _TAIL = 1 << 16
 _BATCH = 131_072
+_FEW = 1000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,20 +65,34 @@ class IdentifierIndex:
         order = np.argsort(hashes, kind="stable")
         return cls(parts, hashes[order], places[order])
 
-    def find(self, asked: int) -> list[tuple[str, int]]:
-        """Part and row of the spectra whose identifier has the hash `asked`: one or none, more by rarest chance."""
+    def first(self, asked: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """The place of the first spectrum with each hash; -1 where there is none. Shape (m,)."""
+        if len(asked) < _FEW:
+            found = [self._span(int(key)) for key in asked]
+            return np.array([self.places[low] if low < high else -1 for low, high in found], np.int64)
+        low = np.searchsorted(self.hashes, asked)
+        inside = np.minimum(low, max(len(self) - 1, 0))
+        there = (low < len(self)) & (self.hashes[inside] == asked) if len(self) else np.zeros(len(asked), bool)
+        return np.where(there, self.places[inside] if len(self) else -1, -1)
+
+    def all(self, asked: int) -> NDArray[np.int64]:
+        """The places of all spectra with one hash: one or none, more by the rarest of chances."""
+        return np.asarray(self.places[slice(*self._span(asked))])
+
+    def _span(self, asked: int) -> tuple[int, int]:
+        """Where entries with one hash begin and end, looked for where hashes that are spread evenly would have it."""
         n, key = len(self), np.uint64(asked)
-        guess, reach = int(asked / 2**64 * n), 4 * int(n**0.5) + 64
-        low, high = max(guess - reach, 0), min(guess + reach, n)
-        if (low > 0 and self.hashes[low] >= key) or (high < n and self.hashes[high - 1] <= key):
-            low, high = 0, n  # never seen: hashes are spread evenly
-        at = low + int(np.searchsorted(self.hashes[low:high], key))
-        found = []
-        while at < n and self.hashes[at] == key:
-            place = int(self.places[at])
-            found.append((self.parts[place >> 32], place & 0xFFFFFFFF))
-            at += 1
-        return found
+        guess, deviation = int(asked / 2**64 * n), int(n**0.5 / 2) + 64
+        for reach in (2 * deviation, 8 * deviation, n):  # a small piece is one read of the disk
+            low, high = max(guess - reach, 0), min(guess + reach, n)
+            piece = np.array(self.hashes[low:high])
+            if (low == 0 or piece[0] < key) and (high == n or piece[-1] > key):
+                break
+        first = low + int(np.searchsorted(piece, key))
+        end = first
+        while end < n and self.hashes[end] == key:
+            end += 1
+        return first, end
 
     @functools.cached_property
     def counts(self) -> NDArray[np.int64]:
@@ -87,6 +102,7 @@ class IdentifierIndex:
             counts += np.bincount(self.places[start : start + _BATCH] >> 32, minlength=len(self.parts))
         return counts
 
+    @functools.cached_property
     def in_order(self) -> NDArray[np.uint64]:
         """The hashes in the order of ingestion: by part, then row; that of the rows of a feature matrix."""
         return np.asarray(self.hashes[np.argsort(self.places)])
@@ -160,15 +176,23 @@ class CatalogueFile:
                 return
             yield batch
 
+    def read(self, columns: list[str]) -> pa.Table:
+        """Some columns, in one piece."""
+        with NamingTheFile(self.path):
+            return pq.ParquetFile(self._file).read(columns=columns).combine_chunks()
+
+    def index_beside(self) -> IdentifierIndex | None:
+        """The index beside the file, mapped; None when there is none, or that of another catalogue."""
+        return IdentifierIndex.load(self.path.with_name(INDEX_NAME), self.stamp)
+
     def index(self) -> IdentifierIndex:
         """The index beside the file, or one made of the catalogue, which is then kept if that can be."""
-        path = self.path.with_name(INDEX_NAME)
-        index = IdentifierIndex.load(path, self.stamp)
+        index = self.index_beside()
         if index is None:
             index = self._made()
             with contextlib.suppress(EmberlineError, OSError, pa.ArrowException):
                 if stamp_of(pa.OSFile(str(self.path))) == self.stamp:
-                    index.write(path, self.stamp)
+                    index.write(self.path.with_name(INDEX_NAME), self.stamp)
         return index
 
     def _made(self) -> IdentifierIndex:
@@ -194,5 +218,5 @@ def part_numbers(column: pa.Array, numbers: dict[str, int]) -> NDArray[np.int64]
     """The number of each row's part; new parts get the next number in `numbers`."""
     coded = column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()
     of_code = [numbers.setdefault(name, len(numbers)) for name in coded.dictionary.to_pylist()]
-    numbered: NDArray[np.int64] = np.asarray(of_code, np.int64)
-    return numbered.take(coded.indices.to_numpy(zero_copy_only=False))
+    taken: NDArray[np.int64] = np.asarray(of_code, np.int64)[coded.indices.to_numpy(zero_copy_only=False)]
+    return taken

@@ -7,6 +7,7 @@ written behind those, and a new index is renamed into place when they are comple
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Sequence
@@ -20,6 +21,9 @@ from numpy.typing import NDArray
 
 from emberline.archive.catalogue import read_catalogue, rows_at
 from emberline.archive.featurework import FeatureJob, has_header, run_jobs, write_header
+from emberline.archive.mapped import PickedRows
+from emberline.archive.names import NameFinder, name_hashes, text_array
+from emberline.archive.parts import NamingTheFile
 from emberline.engine import Engine, LocalEngine
 from emberline.errors import ArchiveError, EmberlineError
 from emberline.features import Recipe
@@ -29,9 +33,19 @@ from emberline.progress import Progress, silent
 if TYPE_CHECKING:
     from emberline.archive.store import Archive
 
-__all__ = ["FeatureMatrix", "build_features", "built_recipes", "open_features"]
+__all__ = ["FeatureMatrix", "build_features", "built_recipes", "feature_values", "open_features"]
 
 _ROWS_PER_JOB = 4096
+_ROWS_PER_GROUP = 131_072
+_INDEX_SCHEMA = pa.schema(
+    {
+        "identifier": pa.string(),
+        "object": pa.string(),
+        "row": pa.int64(),
+        "bad_fraction": pa.float32(),
+        "flagged": pa.bool_(),
+    }
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,8 +76,8 @@ class FeatureMatrix:
         return len(self.identifiers)
 
     @functools.cached_property
-    def _table(self) -> pa.Table:
-        return pa.table({"identifier": pa.array(self.identifiers.tolist(), pa.string())})
+    def _finder(self) -> NameFinder:
+        return NameFinder(self.identifiers)
 
     def rows(self, identifiers: Sequence[str] | NDArray[np.str_]) -> NDArray[np.int64]:
         """Where spectra stand, in the order asked.
@@ -74,7 +88,7 @@ class FeatureMatrix:
             One of them is not in the matrix.
         """
         wanted = [str(identifier) for identifier in identifiers]
-        rows = rows_at(self._table, "identifier", wanted)
+        rows = self._finder.find(wanted)
         if (rows < 0).any():
             raise ArchiveError(
                 "a spectrum is not in the feature matrix",
@@ -97,131 +111,176 @@ def build_features(
     """See `Archive.build_features`."""
     engine = LocalEngine(workers) if engine is None else engine
     folder = archive.path / "features" / recipe.hash
-    places = archive.places.sort_by([("part", "ascending"), ("row", "ascending")])
-    if _complete(folder, places):
-        return open_features(archive, recipe)
-    with exclusive_lock(folder / ".lock", "another process is building these features"):
-        if not _complete(folder, places):
-            _build(archive, folder, recipe, places, engine, parts, progress)
-    return open_features(archive, recipe)
-
-
-def _complete(folder: Path, places: pa.Table) -> bool:
     index = _index(folder)
-    return index is not None and len(index) >= len(places) and _continues(index, places)
+    if not _complete(index, archive):
+        with exclusive_lock(folder / ".lock", "another process is building these features"):
+            index = _index(folder)
+            if not _complete(index, archive):
+                _build(archive, folder, recipe, index, engine, parts, progress)
+                index = None
+    return _opened(archive, folder, recipe, index)
 
 
 def _index(folder: Path) -> pa.Table | None:
     path = folder / "index.parquet"
-    return read_catalogue(path) if path.exists() and (folder / "values.npy").exists() else None
+    if not path.exists() or not (folder / "values.npy").exists():
+        return None
+    return read_catalogue(path, ["identifier", "bad_fraction", "flagged"])
 
 
-def _continues(index: pa.Table, places: pa.Table) -> bool:
+def _complete(index: pa.Table | None, archive: Archive) -> bool:
+    return index is not None and len(index) >= len(archive) and _continues(index, archive)
+
+
+def _continues(index: pa.Table, archive: Archive) -> bool:
     """Whether the matrix and the archive (in the order of ingestion) agree as far as both go."""
-    n = min(len(index), len(places))
-    ours, theirs = index["identifier"].slice(0, n), places["identifier"].slice(0, n)
-    return bool(ours.combine_chunks().equals(theirs.combine_chunks()))
+    n = min(len(index), len(archive))
+    return np.array_equal(name_hashes(index["identifier"].slice(0, n)), archive.index.in_order[:n])
 
 
 def _build(
-    archive: Archive, folder: Path, recipe: Recipe, places: pa.Table, engine: Engine, parts: str, progress: Progress
+    archive: Archive,
+    folder: Path,
+    recipe: Recipe,
+    index: pa.Table | None,
+    engine: Engine,
+    parts: str,
+    progress: Progress,
 ) -> None:
     pending = folder / "pending"
     pending.mkdir(exist_ok=True)
     write_text(folder / "recipe.toml", recipe.to_toml())
-    index = _index(folder)
-    if index is not None and not _continues(index, places):
+    starts = np.concatenate([[0], np.cumsum(archive.index.counts)])
+    if index is not None and not (_continues(index, archive) and len(index) in starts):
         (folder / "index.parquet").unlink()
         index = None
-    done = 0 if index is None else len(index)
+    done, order = 0 if index is None else len(index), archive.index.in_order
     values = folder / "values.npy"
     if index is None and not has_header(values, recipe.pixels):
         write_header(values, 0, recipe.pixels)
-    jobs = _jobs(archive, recipe, places, done, values)
-    progress("features", done, len(places))
-    todo = [job for job in jobs if not _finished(job, places)]
-    finished = len(places) - sum(job.count for job in todo)
+    jobs = _jobs(archive, recipe, done, values)
+    progress("features", done, len(archive))
+    todo = [job for job in jobs if not _finished(job, order)]
+    finished = len(archive) - sum(job.count for job in todo)
     for job, count in zip(todo, run_jobs(engine, todo, folder, parts), strict=True):
         finished += min(count, job.count)
-        progress("features", finished, len(places))
-    wrong = [job for job in todo if not _finished(job, places)]
+        progress("features", finished, len(archive))
+    wrong = [job for job in todo if not _finished(job, order)]
     if wrong:
         raise ArchiveError(
             "the parts do not hold the spectra that the catalogue says",
             where=str(wrong[0].parts[0]),
             action="Restore the archive from a copy.",
         )
-    write_header(values, len(places), recipe.pixels)
-    _write_index(folder, index, jobs, places)
+    write_header(values, len(archive), recipe.pixels)
+    _write_index(folder, index, jobs, archive.objects_in_order())
     for path in pending.iterdir():
         path.unlink()
 
 
-def _jobs(archive: Archive, recipe: Recipe, places: pa.Table, done: int, values: Path) -> list[FeatureJob]:
+def _jobs(archive: Archive, recipe: Recipe, done: int, values: Path) -> list[FeatureJob]:
     """The rows from `done` on, cut at parts into jobs of some thousand rows."""
-    rest = places.slice(done)
-    counts = rest["part"].value_counts()
     jobs: list[FeatureJob] = []
-    first, count = done, 0
     parts: list[Path] = []
-    pairs = sorted(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
-    for number, (name, size) in enumerate(pairs):
+    start = first = end = 0
+    for name, size in zip(archive.index.parts, archive.index.counts.tolist(), strict=True):
+        start, end = end, end + size
+        if start < done:
+            first = end
+            continue
         parts.append(archive.part_path(name))
-        count += size
-        if count >= _ROWS_PER_JOB or number == len(pairs) - 1:
+        if end - first >= _ROWS_PER_JOB or end == len(archive):
             result = values.parent / "pending" / f"{first:012d}.npz"
-            jobs.append(FeatureJob(tuple(parts), recipe, values, result, first, count))
-            first, count, parts = first + count, 0, []
+            jobs.append(FeatureJob(tuple(parts), recipe, values, result, first, end - first))
+            first, parts = end, []
     return jobs
 
 
-def _finished(job: FeatureJob, places: pa.Table) -> bool:
+def _finished(job: FeatureJob, order: NDArray[np.uint64]) -> bool:
     """Whether a job's result is there and is of the spectra that it should be of."""
     if not job.result.exists():
         return False
     with np.load(job.result) as result:
-        return bool(result["identifiers"].tolist() == places["identifier"].slice(job.first, job.count).to_pylist())
+        return np.array_equal(name_hashes(result["identifiers"]), order[job.first : job.first + job.count])
 
 
-def _write_index(folder: Path, old: pa.Table | None, jobs: list[FeatureJob], places: pa.Table) -> None:
-    bad = [] if old is None else [old["bad_fraction"].to_numpy()]
-    flagged = [] if old is None else [old["flagged"].to_numpy(zero_copy_only=False)]
-    for job in jobs:
-        with np.load(job.result) as result:
-            bad.append(result["bad_fraction"])
-            flagged.append(result["flagged"])
-    table = pa.table(
-        {
-            "identifier": places["identifier"],
-            "object": places["object"],
-            "row": np.arange(len(places), dtype=np.int64),
-            "bad_fraction": np.concatenate([np.zeros(0, np.float32), *bad]),
-            "flagged": np.concatenate([np.zeros(0, np.bool_), *flagged]),
-        }
-    )
-    with atomic_path(folder / "index.parquet") as temporary:
-        pq.write_table(table, temporary, compression="ZSTD")
+def _write_index(folder: Path, old: pa.Table | None, jobs: list[FeatureJob], objects: pa.Array) -> None:
+    """``index.parquet``, a row group at a time."""
+    with (
+        atomic_path(folder / "index.parquet") as temporary,
+        contextlib.closing(pq.ParquetWriter(temporary, _INDEX_SCHEMA, compression="ZSTD")) as writer,
+    ):
+        first, waiting = 0, [] if old is None else [old]
+        for table in (*map(_result, jobs), None):
+            waiting += [] if table is None else [table]
+            if table is None or sum(map(len, waiting)) >= _ROWS_PER_GROUP:
+                rows = pa.concat_tables(waiting) if waiting else _INDEX_SCHEMA.empty_table()
+                number = pa.array(np.arange(first, first + len(rows)))
+                columns = {"object": objects[first : first + len(rows)], "row": number}
+                columns |= {name: rows[name] for name in ("identifier", "bad_fraction", "flagged")}
+                writer.write_table(pa.table([columns[name] for name in _INDEX_SCHEMA.names], _INDEX_SCHEMA))
+                first, waiting = first + len(rows), []
+
+
+def _result(job: FeatureJob) -> pa.Table:
+    with np.load(job.result) as result:
+        names = ("identifiers", "bad_fraction", "flagged")
+        return pa.table([pa.array(result[name]) for name in names], ["identifier", "bad_fraction", "flagged"])
 
 
 def open_features(archive: Archive, recipe: Recipe | str | None) -> FeatureMatrix:
     """See `Archive.features`."""
+    return _opened(archive, _folder_of(archive, recipe), recipe)
+
+
+def feature_values(archive: Archive, recipe: Recipe | str | None) -> NDArray[np.float32]:
+    """See `Archive.feature_values`."""
+    folder = _folder_of(archive, recipe)
+    with NamingTheFile(folder / "index.parquet"):
+        rows = pq.read_metadata(folder / "index.parquet").num_rows
+    values = _mapped(folder / "values.npy", rows, _recipe_of(folder).pixels)
+    return PickedRows.of(values) if isinstance(values, np.memmap) else values
+
+
+def _folder_of(archive: Archive, recipe: Recipe | str | None) -> Path:
     built = [path.parent for path in sorted((archive.path / "features").glob("*/index.parquet"))]
     if recipe is None:
         if len(built) != 1:
             raise _not_built(archive, "no recipe" if not built else "several recipes", built)
-        folder = built[0]
-    else:
-        folder = archive.path / "features" / (recipe if isinstance(recipe, str) else recipe.hash)
-        if folder not in built:
-            raise _not_built(archive, f"the recipe {folder.name}", built)
-    index = read_catalogue(folder / "index.parquet")
-    loaded = recipe if isinstance(recipe, Recipe) else Recipe.load(folder / "recipe.toml")
+        return built[0]
+    folder = archive.path / "features" / (recipe if isinstance(recipe, str) else recipe.hash)
+    if folder not in built:
+        raise _not_built(archive, f"the recipe {folder.name}", built)
+    return folder
+
+
+def _recipe_of(folder: Path) -> Recipe:
+    """The recipe that the features in `folder` are of: it must be the one that the folder is named after."""
+    recipe = Recipe.load(folder / "recipe.toml")
+    if recipe.hash != folder.name:
+        raise ArchiveError(
+            "these features are of another recipe than their folder says",
+            where=str(folder),
+            found=f"recipe.toml of {recipe.hash}",
+            expected=folder.name,
+            action="Remove the folder and build the features again.",
+        )
+    return recipe
+
+
+def _opened(
+    archive: Archive, folder: Path, recipe: Recipe | str | None, index: pa.Table | None = None
+) -> FeatureMatrix:
+    """What lies in `folder`; of a complete `index` that was read it is known that it is the archive's."""
+    stored, ours = _recipe_of(folder), index is not None
+    if index is None:
+        index = read_catalogue(folder / "index.parquet", ["identifier", "bad_fraction", "flagged"])
     return FeatureMatrix(
         recipe_hash=folder.name,
-        recipe=loaded,
-        identifiers=_text(index["identifier"]),
-        objects=_text(_objects_now(archive, index)),
-        values=_mapped(folder / "values.npy", len(index), loaded.pixels),
+        recipe=recipe if isinstance(recipe, Recipe) else stored,
+        values=_mapped(folder / "values.npy", len(index), stored.pixels),
+        identifiers=text_array(index["identifier"]),
+        objects=_objects_now(archive, index, folder, ours),
         bad_fraction=index["bad_fraction"].to_numpy(),
         flagged=index["flagged"].to_numpy(zero_copy_only=False),
     )
@@ -238,15 +297,14 @@ def _not_built(archive: Archive, what: str, built: list[Path]) -> ArchiveError:
     )
 
 
-def _text(column: pa.ChunkedArray) -> NDArray[np.str_]:
-    return np.array(column.to_pylist(), dtype=np.str_)
-
-
-def _objects_now(archive: Archive, index: pa.Table) -> pa.ChunkedArray:
+def _objects_now(archive: Archive, index: pa.Table, folder: Path, ours: bool) -> NDArray[np.str_]:
     """Objects as the catalogue has them: appended spectra may have joined two that were apart."""
-    places = archive.places
-    rows = rows_at(places, "identifier", index["identifier"].to_pylist())
-    return index["object"] if (rows < 0).any() else places["object"].take(pa.array(rows))
+    if len(index) <= len(archive) and (ours or _continues(index, archive)):
+        return text_array(archive.objects_in_order()[: len(index)])
+    rows = rows_at(archive.places, "identifier", index["identifier"].to_pylist())
+    if (rows < 0).any():
+        return text_array(read_catalogue(folder / "index.parquet", ["object"])["object"])
+    return text_array(archive.places["object"].take(pa.array(rows)))
 
 
 def _mapped(path: Path, rows: int, pixels: int) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 __all__ = ["NameFinder", "SortedRuns", "name_hashes", "text_array"]
 
 _ROWS = 65_536
+_FEW = 1000
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _SEED = np.uint64(0x9E3779B97F4A7C15)
 
@@ -47,10 +48,19 @@ def _chunks(names: Names) -> Iterator[pa.Array]:
     for array in arrays:
         for start in range(0, len(array), _ROWS):
             piece = array[start : start + _ROWS]
-            chunk = piece if isinstance(piece, pa.Array) else pa.array(piece, pa.string())
+            chunk = piece if isinstance(piece, pa.Array) else _from_python(piece)
             if not (pa.types.is_string(chunk.type) or pa.types.is_large_string(chunk.type)):
                 chunk = chunk.cast(pa.string())
             yield chunk.fill_null("") if chunk.null_count else chunk
+
+
+def _from_python(names: Sequence[str] | NDArray[np.str_]) -> pa.Array:
+    """A few names as Arrow has them: `pyarrow.array` imports pandas first, which takes half a second."""
+    if isinstance(names, np.ndarray) and len(names) > _FEW:
+        return pa.array(names, pa.string())
+    encoded = [str(name).encode() for name in names]
+    bounds = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(bounds), pa.py_buffer(b"".join(encoded)))
 
 
 def _bytes_of(chunk: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset
+from numpy.typing import NDArray
 
-from emberline.archive.catalogue import read_catalogue, rows_at
+from emberline.archive.catalogue import read_catalogue
+from emberline.archive.index import CatalogueFile, IdentifierIndex, part_numbers
+from emberline.archive.known import Digests
 from emberline.archive.ledger import pending_parts
+from emberline.archive.names import name_hashes
 from emberline.archive.parts import PartFile
 from emberline.archive.schema import CATALOGUE_SCHEMA, REJECTED_SCHEMA, ArchiveInfo
 from emberline.errors import ArchiveError
@@ -56,7 +60,12 @@ class Archive:
         self.path = path
         self._info = ArchiveInfo.load(path)
         self._file_of = functools.lru_cache(maxsize=_OPEN_PARTS)(self._open_part)
-        _ = self.places
+        self._catalogue = CatalogueFile(path)
+        self._beside = self._catalogue.index_beside()
+        if self._beside is None:  # of an older Emberline, or an ingest replaced both between two looks
+            self._catalogue = CatalogueFile(path)
+            self._beside = self._catalogue.index_beside()
+        self._length = len(self._catalogue if self._beside is None else self._beside)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path,)
@@ -65,12 +74,29 @@ class Archive:
         return f"Archive({str(self.path)!r}, {len(self):,} spectra)"
 
     def __len__(self) -> int:
-        return len(self.places)
+        return self._length
+
+    @functools.cached_property
+    def index(self) -> IdentifierIndex:
+        """Where each spectrum lies, by the hash of its identifier; mapped, or made when it is missing."""
+        return self._catalogue.index() if self._beside is None else self._beside
 
     @functools.cached_property
     def places(self) -> pa.Table:
-        """Columns identifier, object, part and row of every spectrum."""
-        return read_catalogue(self.path / "catalogue.parquet", ["identifier", "object", "part", "row"])
+        """Columns identifier, object, part and row of every spectrum: a whole table, for what needs all of it."""
+        return self._catalogue.read(["identifier", "object", "part", "row"])
+
+    def objects_in_order(self) -> pa.Array:
+        """The object of every spectrum in the order of ingestion, which is that of the rows of a feature matrix."""
+        numbers = {name: number for number, name in enumerate(self.index.parts)}
+        objects, places = [], np.empty(len(self), np.int64)
+        at = 0
+        for batch in self._catalogue.batches(["object", "part", "row"]):
+            objects.append(batch["object"])
+            row = batch["row"].to_numpy(zero_copy_only=False)
+            places[at : at + len(batch)] = part_numbers(batch["part"], numbers) << 32 | row
+            at += len(batch)
+        return pa.concat_arrays([pa.array([], pa.string()), *objects]).take(pa.array(np.argsort(places)))
 
     def _open_part(self, name: str) -> PartFile:
         return PartFile(self.part_path(name))
@@ -84,7 +110,7 @@ class Archive:
     @property
     def parts(self) -> list[str]:
         """The names of the parts, in the order of ingestion."""
-        return sorted(self.places["part"].unique().to_pylist())
+        return list(self.index.parts)
 
     def catalogue(self, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
         """Rows of the catalogue, sorted by HEALPix.
@@ -118,34 +144,58 @@ class Archive:
 
     def spectra(self, identifiers: Sequence[str]) -> list[Spectrum]:
         """Several spectra, in the order asked; each on its own grid."""
-        rows = rows_at(self.places, "identifier", identifiers)
-        if (rows < 0).any():
-            raise ArchiveError(
-                "there is no such spectrum",
-                where=str(self.path),
-                found=str(identifiers[int((rows < 0).argmax())]),
-                expected="an identifier of the catalogue",
-            )
-        chosen = self.places.select(["part", "row"]).take(pa.array(rows))
-        parts, numbers = chosen["part"].to_pylist(), chosen["row"].to_pylist()
+        hashes = name_hashes(list(identifiers))
+        places = self.index.first(hashes)
+        if (places < 0).any():
+            raise self._missing(str(identifiers[int((places < 0).argmax())]))
         found: dict[int, Spectrum] = {}
-        for part in sorted(set(parts)):
-            indices = [index for index, name in enumerate(parts) if name == part]
-            spectra = self._file_of(part).spectra([numbers[index] for index in indices])
+        for number in sorted(set((places >> 32).tolist())):
+            indices = np.flatnonzero(places >> 32 == number).tolist()
+            rows = (places[indices] & 0xFFFFFFFF).tolist()
+            spectra = self._file_of(self.index.parts[number]).spectra(rows)
             for index, spectrum in zip(indices, spectra, strict=True):
-                self._check(spectrum, identifiers[index], part)
-                found[index] = spectrum
-        return [found[index] for index in range(len(parts))]
+                known = spectrum.meta.identifier == identifiers[index]
+                found[index] = spectrum if known else self._other(identifiers[index], int(hashes[index]))
+        return [found[index] for index in range(len(places))]
 
-    def _check(self, spectrum: Spectrum, identifier: str, part: str) -> None:
-        if spectrum.meta.identifier != identifier:
-            raise ArchiveError(
-                "this part is not the one that the catalogue describes",
-                where=str(self.part_path(part)),
-                found=spectrum.meta.identifier,
-                expected=identifier,
-                action="Restore the archive from a copy.",
-            )
+    def locate(self, identifiers: Sequence[str]) -> list[tuple[str, int]]:
+        """The part and the row in it of several spectra, in the order asked.
+
+        Raises
+        ------
+        ArchiveError
+            The archive has none of this identifier.
+        """
+        places = self.index.first(name_hashes(list(identifiers)))
+        if (places < 0).any():
+            raise self._missing(str(identifiers[int((places < 0).argmax())]))
+        return [(self.index.parts[place >> 32], place & 0xFFFFFFFF) for place in places.tolist()]
+
+    def _other(self, identifier: str, asked: int) -> Spectrum:
+        """The spectrum among those whose identifiers share a hash; an error when the parts hold others."""
+        for place in self.index.all(asked).tolist():
+            part = self.index.parts[place >> 32]
+            (spectrum,) = self._file_of(part).spectra([place & 0xFFFFFFFF])
+            stored = spectrum.meta.identifier
+            if stored == identifier:
+                return spectrum
+            if int(name_hashes([stored])[0]) != asked:
+                raise ArchiveError(
+                    "this part is not the one that the catalogue describes",
+                    where=str(self.part_path(part)),
+                    found=stored,
+                    expected=identifier,
+                    action="Restore the archive from a copy.",
+                )
+        raise self._missing(identifier)
+
+    def _missing(self, identifier: str) -> ArchiveError:
+        return ArchiveError(
+            "there is no such spectrum",
+            where=str(self.path),
+            found=identifier,
+            expected="an identifier of the catalogue",
+        )
 
     def blocks(self, rows: int = 4096) -> Iterator[SpectrumBlock]:
         """All spectra in the order of ingestion, at most `rows` at a time, each block on one grid.
@@ -162,9 +212,10 @@ class Archive:
 
     def info(self) -> dict[str, Any]:
         """What the archive holds, as JSON can hold it."""
-        table = self.catalogue(
-            ["survey_class", "ra", "mjd", "snr", "sha256", "wavelength_min", "wavelength_max", "healpix"]
-        )
+        table = self.catalogue(["object", "survey_class", "mjd", "snr", "wavelength_min", "wavelength_max", "healpix"])
+        read = Digests()
+        for batch in self._catalogue.batches(["sha256"]):
+            read.update(batch["sha256"])
         files = [path for path in self.path.rglob("*") if path.is_file() and not path.name.startswith(".")]
         pending = pending_parts(self.path)
         return {
@@ -173,8 +224,8 @@ class Archive:
             "created": self._info.created,
             "survey": list(self._info.survey),
             "spectra": len(self),
-            "objects": len(self.places["object"].unique()),
-            "files": len(table["sha256"].unique()),
+            "objects": len(table["object"].unique()),
+            "files": len(read),
             "parts": len(self.parts),
             "unpublished_parts": len(set(pending) - set(self.parts)),
             "bytes": sum(path.stat().st_size for path in files),
@@ -233,6 +284,25 @@ class Archive:
 
         return open_features(self, recipe)
 
+    def feature_values(self, recipe: Recipe | str | None = None) -> NDArray[np.float32]:
+        """The values alone of a feature matrix, for picking rows here and there: nothing is read before they are.
+
+        Row i is the i-th spectrum in the order of ingestion, as in `features`.
+
+        Parameters
+        ----------
+        recipe : Recipe or str, optional
+            As for `features`.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, d)
+            A read-only memory map of which the system reads what is asked for and no neighbours.
+        """
+        from emberline.archive.matrix import feature_values
+
+        return feature_values(self, recipe)
+
 
 def _filtered(path: Path, columns: list[str], where: str) -> pa.Table:
     import duckdb
@@ -242,15 +312,19 @@ def _filtered(path: Path, columns: list[str], where: str) -> pa.Table:
         raise ArchiveError(
             "there is no such column", where=str(path), found=unknown[0], expected=", ".join(CATALOGUE_SCHEMA.names)
         )
-    names = ", ".join(f'"{name}"' for name in columns)
+    names, file = ", ".join(f'"{name}"' for name in columns), os.path.abspath(path).replace("'", "''")
     query = f"SELECT {names} FROM catalogue WHERE (\n{where}\n) ORDER BY healpix, identifier"
     try:
         with duckdb.connect() as connection:
-            connection.register("catalogue", pyarrow.dataset.dataset(path))
-            # A condition may come from somebody else's campaign: it sees this table, and no file.
-            connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+            # A condition may come from somebody else's campaign: it sees this file and no other, and asks only.
+            connection.execute(f"SET allowed_paths = ['{file}']; SET enable_external_access = false")
+            connection.execute(f"CREATE VIEW catalogue AS FROM read_parquet('{file}'); SET lock_configuration = true")
+            statements = connection.extract_statements(query)
+            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                raise duckdb.ParserException("it is more than a condition")
             table = connection.sql(query).to_arrow_table()
     except (duckdb.Error, pa.ArrowException, OSError) as error:
+        read_catalogue(path, ["row"]) if isinstance(error, duckdb.IOException) else None
         raise ArchiveError(
             f"the condition cannot be used: {str(error).splitlines()[0]}",
             where=where,
@@ -261,7 +335,9 @@ def _filtered(path: Path, columns: list[str], where: str) -> pa.Table:
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:
-    return {str(name): count for name, count in Counter(column.to_pylist()).most_common()}
+    counts = column.value_counts()
+    pairs = zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)
+    return {str(name): count for name, count in sorted(pairs, key=lambda pair: -pair[1])}
 
 
 def _coverage(table: pa.Table) -> dict[str, Any]:

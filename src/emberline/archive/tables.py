@@ -61,8 +61,8 @@ class PositionColumns:
         The epoch of all positions in Julian years where no column says it; NaN when it is not known.
     pm_scale : float
         Makes milliarcseconds a year of the motions.
-    angle_scale : float
-        Makes degrees of the positions.
+    ra_scale, dec_scale : float
+        Make degrees of the positions.
     """
 
     ra: str
@@ -72,7 +72,8 @@ class PositionColumns:
     epoch: str = ""
     year: float = math.nan
     pm_scale: float = 1.0
-    angle_scale: float = 1.0
+    ra_scale: float = 1.0
+    dec_scale: float = 1.0
 
     @property
     def moves(self) -> bool:
@@ -149,10 +150,24 @@ def _read_with_astropy(path: Path) -> pa.Table:
     kind = "fits" if ".fit" in name else "ascii.ecsv" if name.endswith(".ecsv") else "votable"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a unit that nobody knows, a second table: neither matters here
-        table = Table.read(path, format=kind)
+        table = _read_votable(path) if kind == "votable" else Table.read(path, format=kind)
         if kind == "fits":
             _take_ucds(path, table)
     return arrow_table(table)
+
+
+def _read_votable(path: Path) -> Any:
+    """The table of a VOTable; columns whose frame is an old one say so in their description."""
+    from astropy.io import votable
+    from astropy.table import Table
+
+    document = votable.parse(path, verify="ignore")
+    old = {system.ID for system in document.iter_coosys() if "fk4" in str(system.system).lower()}
+    table = Table.read(document, format="votable")
+    for field in next(iter(document.iter_tables())).fields:
+        if field.ref in old and field.name in table.colnames:
+            table[field.name].description = f"{table[field.name].description or ''} (FK4)".strip()
+    return table
 
 
 def _take_ucds(path: Path, table: Any) -> None:
@@ -225,6 +240,16 @@ _UCDS = {
     "pmdec": ("pos.pm;pos.eq.dec;meta.main", "pos.pm;pos.eq.dec", "pos_eq_pmdec"),
     "epoch": ("meta.ref;time.epoch", "time.epoch;obs", "time.epoch"),
 }
+_OLD_NAME = re.compile(r"b?(?<!\d)(?:18[5-9]\d|19[0-5]\d)(?!\d)|fk4", re.IGNORECASE)
+_OLD_WORDS = re.compile(r"\bfk4\b|\bB1[89]\d\d|equinox\s*=?\s*[BJ]?1[89]\d\d", re.IGNORECASE)
+"""Positions of an equinox before J2000, which lie up to a degree beside those of ICRS."""
+_ANGLES = {
+    "": 1.0, "deg": 1.0, "degree": 1.0, "degrees": 1.0, "rad": math.degrees(1), "mrad": math.degrees(1e-3),
+    "arcmin": 1 / 60, "arcsec": 1 / 3600, "mas": 1 / 3.6e6, "h": 15.0, "hr": 15.0, "hour": 15.0, "hours": 15.0,
+    "hourangle": 15.0,
+    **dict.fromkeys(("h:m:s", "d:m:s", "hms", "dms", "hh:mm:ss", "dd:mm:ss"), 1.0),
+}  # fmt: skip
+"""Degrees of the units of positions; sexagesimal text is refused when its values are read."""
 _EPOCH_IN_WORDS = re.compile(r"\bEp(?:och)?\.?\s*[=:]?\s*J?(\d{4}(?:\.\d+)?)", re.IGNORECASE)
 _J2000_NAME = re.compile(r"j2000|(?<!\d)2000$", re.IGNORECASE)
 
@@ -246,8 +271,18 @@ def find_positions(columns: Iterable[TableColumn], *, where: str = "", year: flo
         The table has no position.
     """
     listed = tuple(columns)
-    found = {what: _find(listed, what) for what in _NAMES}
+    modern = [column for column in listed if not _is_old(column)]
+    found = {what: _find(modern if what in ("ra", "dec") else listed, what) for what in _NAMES}
     if not (found["ra"] and found["dec"]):
+        old = [column.name for column in listed if _is_old(column) and _find([column], "ra") + _find([column], "dec")]
+        if old:
+            raise ConfigError(
+                "the table's positions are of an equinox before J2000",
+                where=where,
+                found=", ".join(old[:4]),
+                expected="positions in ICRS or of J2000, in degrees",
+                action="Convert them first.",
+            )
         known = ", ".join(column.name for column in listed[:12]) + (", …" if len(listed) > 12 else "")
         raise ConfigError(
             "the table has no columns of positions",
@@ -269,8 +304,25 @@ def find_positions(columns: Iterable[TableColumn], *, where: str = "", year: flo
         epoch=found["epoch"],
         year=year,
         pm_scale=_pm_scale(of[found["pmra"]].unit) if moving else 1.0,
-        angle_scale=math.degrees(1) if of[found["ra"]].unit.strip().lower() == "rad" else 1.0,
+        ra_scale=_angle_scale(of[found["ra"]], where),
+        dec_scale=_angle_scale(of[found["dec"]], where),
     )
+
+
+def _is_old(column: TableColumn) -> bool:
+    return bool(_OLD_NAME.search(column.name) or _OLD_WORDS.search(column.description))
+
+
+def _angle_scale(column: TableColumn, where: str) -> float:
+    unit = column.unit.strip().strip("\"'").lower()
+    if unit not in _ANGLES:
+        raise ConfigError(
+            f"the positions in the column {column.name!r} have a unit that is not known",
+            where=where,
+            found=column.unit,
+            expected="deg, rad, arcmin, arcsec, mas or h",
+        )
+    return _ANGLES[unit]
 
 
 def _epoch_of(ra: TableColumn) -> float:
@@ -301,7 +353,7 @@ def _pm_scale(unit: str) -> float:
 
 def positions_in(table: pa.Table, where: PositionColumns) -> Positions:
     """The positions of a table's rows, ready to be matched."""
-    ra, dec = (_numbers(table, name) * where.angle_scale for name in (where.ra, where.dec))
+    ra, dec = _numbers(table, where.ra) * where.ra_scale, _numbers(table, where.dec) * where.dec_scale
     epoch: Any = where.year if math.isfinite(where.year) else None
     if where.epoch:
         epoch = epochs_of(_numbers(table, where.epoch))

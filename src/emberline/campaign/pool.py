@@ -6,12 +6,14 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from emberline.archive import Archive, open_archive
+from emberline.archive import Archive, FeatureMatrix, open_archive
+from emberline.archive.names import NameFinder, text_array
 from emberline.campaign.config import OracleConfig, PoolConfig, StartConfig
 from emberline.campaign.oracle import answers_from_rows, table_oracle
 from emberline.engine import Engine
@@ -20,6 +22,8 @@ from emberline.features import Recipe
 from emberline.progress import Progress, silent
 
 __all__ = ["Pool", "TrainingSet", "open_pool", "starting_set"]
+
+_ROWS = 65_536
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,23 +55,24 @@ class Pool:
     @functools.cached_property
     def fingerprint(self) -> str:
         """Changes when the pool does: other spectra, another order, or others flagged."""
-        digest = hashlib.sha256("\n".join(self.identifiers.tolist()).encode())
+        digest = hashlib.sha256()
+        for start in range(0, len(self), _ROWS):  # no text of the whole pool
+            names = "\n".join(self.identifiers[start : start + _ROWS].tolist())
+            digest.update(("\n" + names if start else names).encode())
         digest.update(np.packbits(self.usable).tobytes())
         return digest.hexdigest()[:16]
 
     @functools.cached_property
-    def _order(self) -> NDArray[np.int64]:
-        """The rows by identifier: sorting millions of names takes seconds, so it is done once."""
-        return np.argsort(self.identifiers, kind="stable")
+    def _finder(self) -> NameFinder:
+        return NameFinder(self.identifiers)
 
     def find(self, identifiers: Iterable[str]) -> NDArray[np.int64]:
         """Where spectra stand in the pool, in the order given; -1 for those that are not in it."""
-        wanted = np.array(list(identifiers), dtype=np.str_)
-        if len(wanted) == 0:
-            return np.zeros(0, np.int64)
-        places = np.searchsorted(self.identifiers, wanted, sorter=self._order)
-        rows = self._order[np.minimum(places, len(self) - 1)]
-        return np.where(self.identifiers[rows] == wanted, rows, -1)
+        return self._finder.find(list(identifiers))
+
+    def repeated(self) -> str | None:
+        """An identifier that is there twice, or None."""
+        return self._finder.repeated()
 
     def rows(self, identifiers: Iterable[str]) -> NDArray[np.int64]:
         """As `find`, for spectra that must be there.
@@ -92,15 +97,9 @@ class Pool:
         tables = []
         for index, archive in enumerate(self.archives):
             table = archive.catalogue(["identifier", *(name for name in columns if name != "identifier")])
-            mine = self.identifiers[self.archive_index == index]
-            tables.append(table.take(_positions(table["identifier"], mine)))
+            rows = NameFinder(text_array(table["identifier"])).find(self.identifiers[self.archive_index == index])
+            tables.append(table.take(pa.array(rows, mask=rows < 0)))
         return pa.concat_tables(tables).select(columns)
-
-
-def _positions(column: pa.ChunkedArray, wanted: NDArray[np.str_]) -> pa.Array:
-    import pyarrow.compute as pc
-
-    return pc.index_in(pa.array(wanted.tolist(), column.type), value_set=column.combine_chunks())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,38 +118,43 @@ def open_pool(config: PoolConfig, recipe: Recipe, *, engine: Engine | None = Non
     for index, path in enumerate(config.archives):
         archive = open_archive(path)
         features = archive.build_features(recipe, engine=engine, progress=progress)
-        identifiers = np.asarray(features.identifiers, dtype=np.str_)
-        keep = np.ones(len(identifiers), bool)
-        if config.where:
-            wanted = archive.catalogue(["identifier"], where=config.where)["identifier"].to_numpy(False)
-            keep = np.isin(identifiers, wanted.astype(np.str_))
-        values = features.values if keep.all() else np.asarray(features.values[np.flatnonzero(keep)])
-        parts.append(
-            (
-                identifiers[keep],
-                np.asarray(features.objects).astype(np.str_)[keep],
-                values,
-                np.asarray(features.flagged, dtype=bool)[keep],
-                np.asarray(features.bad_fraction, dtype=np.float32)[keep],
-                np.full(int(keep.sum()), index, np.int32),
-            )
-        )
+        parts.append(_columns(archive, features, config.where, index))
         archives.append(archive)
     identifiers, objects, values, flagged, bad, origin = (
         columns[0] if len(columns) == 1 else np.concatenate(columns) for columns in zip(*parts, strict=True)
     )
-    _refuse_doubtful(identifiers, config)
     usable = ~flagged if config.flagged == "exclude" else np.ones(len(flagged), bool)
-    return Pool(tuple(archives), identifiers, objects, values, usable, bad, origin)
+    pool = Pool(tuple(archives), identifiers, objects, values, usable, bad, origin)
+    _refuse_doubtful(pool, config)
+    return pool
 
 
-def _refuse_doubtful(identifiers: NDArray[np.str_], config: PoolConfig) -> None:
+def _columns(archive: Archive, features: FeatureMatrix, where: str, index: int) -> tuple[NDArray[Any], ...]:
+    """The rows of one archive that `where` leaves, or all: nothing is copied then."""
+    columns = (
+        features.identifiers,
+        features.objects,
+        features.values,
+        np.asarray(features.flagged, dtype=bool),
+        np.asarray(features.bad_fraction, dtype=np.float32),
+        np.full(len(features), index, np.int32),
+    )
+    if not where:
+        return columns
+    rows = NameFinder(features.identifiers).find(
+        text_array(archive.catalogue(["identifier"], where=where)["identifier"])
+    )
+    rows = np.sort(rows[rows >= 0])
+    return columns if len(rows) == len(features) else tuple(np.asarray(column[rows]) for column in columns)
+
+
+def _refuse_doubtful(pool: Pool, config: PoolConfig) -> None:
     where = ", ".join(str(path) for path in config.archives)
-    if len(identifiers) == 0:
+    if len(pool) == 0:
         raise CampaignError("the pool is empty", where=where, action="Ingest spectra, or widen pool.where.")
-    names, counts = np.unique(identifiers, return_counts=True)
-    if (counts > 1).any():
-        raise CampaignError("two archives of the pool use one identifier", where=where, found=str(names[counts > 1][0]))
+    twice = pool.repeated() if len(pool.archives) > 1 else None
+    if twice is not None:
+        raise CampaignError("two archives of the pool use one identifier", where=where, found=twice)
 
 
 def starting_set(
