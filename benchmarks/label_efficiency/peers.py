@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from benchmarks.label_efficiency.pools import Pool
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest, RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
@@ -168,7 +170,9 @@ class GaussianProcess(Contestant):
             return
         kernel = ConstantKernel(1.0) * RBF(np.sqrt(self._points.shape[1])) + WhiteKernel(0.05)
         model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=self.seed)
-        model.fit(self._points[known.rows], known.is_target.astype(float))
+        with warnings.catch_warnings():  # of a length scale that few ratings cannot settle
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(self._points[known.rows], known.is_target.astype(float))
         parts = [
             model.predict(self._points[at : at + 4096], return_std=True) for at in range(0, len(self._points), 4096)
         ]

@@ -1,0 +1,153 @@
+"""The tables, from the JSON lines alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmarks.label_efficiency.measures import calibration_error, merge
+from benchmarks.label_efficiency.units import Unit, read
+
+__all__ = ["Setting", "calibration_of", "calibration_table", "groups", "interval", "labels_needed", "tables"]
+
+_GOAL = 0.95
+_MOST = 2000
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Setting:
+    """What is compared within one table: everything of a unit but the contestant and the seed."""
+
+    pool: str
+    size: int
+    noise: float
+    start: str
+    batch: int
+    rounds: int
+
+    @classmethod
+    def of(cls, unit: Unit) -> Setting:
+        """The setting that a unit belongs to."""
+        return cls(*(getattr(unit, field.name) for field in dataclasses.fields(cls)))
+
+    def __str__(self) -> str:
+        noise = f", {self.noise:.0%} of the answers wrong" if self.noise else ""
+        start = "5 targets and 45 others to start from" if self.start == "few" else "no labels to start from"
+        return f"{self.pool}, {self.size:,} spectra, {start}, batches of {self.batch}{noise}"
+
+
+Record = dict[str, Any]
+
+
+def groups(folder: Path) -> dict[Setting, dict[str, list[Record]]]:
+    """All records of a folder by setting and contestant, those of a unit that was run twice once; by seed."""
+    found: dict[Unit, Record] = {}
+    for path in sorted(folder.glob("*.jsonl")):
+        if path.stem != "trust":
+            found.update((Unit(**record["unit"]), record) for record in read(path))
+    result: dict[Setting, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for unit, record in sorted(found.items(), key=lambda item: item[0]):
+        result[Setting.of(unit)][unit.contestant].append(record)
+    return {setting: dict(result[setting]) for setting in sorted(result)}
+
+
+def interval(values: Iterable[float]) -> tuple[float, float, float]:
+    """The mean and its 95 % interval by Student's t over seeds; the ends are NaN for a single one."""
+    from scipy.stats import t
+
+    numbers = np.asarray(list(values), float)
+    mean = float(numbers.mean())
+    if len(numbers) < 2:
+        return mean, float("nan"), float("nan")
+    half = float(t.ppf(0.975, len(numbers) - 1) * numbers.std(ddof=1) / np.sqrt(len(numbers)))
+    return mean, mean - half, mean + half
+
+
+def labels_needed(curve: list[dict[str, Any]], goal: float = _GOAL) -> int | None:
+    """The labels at which the completeness first reaches `goal`; None when it does not."""
+    return next((point["labels"] for point in curve if point["completeness"] >= goal), None)
+
+
+def tables(folder: Path) -> str:
+    """Everything that was measured, as Markdown."""
+    parts = [_comparison(setting, by_name) for setting, by_name in groups(folder).items()]
+    return "\n\n".join(part for part in [*parts, calibration_table(folder), _trust(folder / "trust.jsonl")] if part)
+
+
+def _comparison(setting: Setting, by_name: dict[str, list[Record]]) -> str:
+    from benchmarks.label_efficiency.contestants import CONTESTANTS
+
+    rows = [["contestant", "seeds", "completeness at half and at all labels", "labels to 95 %", "found", "s a round"]]
+    if setting.start == "zero":
+        rows = [["contestant", "seeds", "label that showed the first target, by seed"]]
+    for name in sorted(by_name, key=list(CONTESTANTS).index):
+        records = by_name[name]
+        if setting.start == "zero":
+            firsts = [record["first_target"] or f"none in {record['curve'][-1]['labels']}" for record in records]
+            rows.append([name, str(len(records)), ", ".join(map(str, firsts))])
+        else:
+            rows.append([name, str(len(records)), *_row(records)])
+    return f"### {setting}\n\n" + _markdown(rows)
+
+
+def _row(records: list[Record]) -> list[str]:
+    last = len(records[0]["curve"]) - 1
+    middle = (last + 1) // 2
+    points = [[record["curve"][turn] for record in records] for turn in (middle, last)]
+    at = [f"{column[0]['labels']}: {_spread([point['completeness'] for point in column])}" for column in points]
+    needed = [labels_needed(record["curve"]) for record in records]
+    said = ", ".join("not reached" if value is None else str(value) for value in needed)
+    found = np.mean([record["curve"][-1]["found"] / record["targets"] for record in records])
+    seconds = np.median([point["processor"] for record in records for point in record["curve"]])
+    return ["; ".join(at), said, f"{found:.0%}", f"{seconds:.2g}"]
+
+
+def _spread(values: list[float]) -> str:
+    mean, low, high = interval(values)
+    return f"{mean:.3f}" if np.isnan(low) else f"{mean:.3f} ({max(low, 0):.3f} to {min(high, 1):.3f})"
+
+
+def calibration_of(folder: Path) -> dict[str, tuple[dict[str, Any], int]]:
+    """The reliability bins of each contestant, all pools with few labels and true answers together; how many runs."""
+    tables: dict[str, list[Any]] = defaultdict(list)
+    for setting, by_name in groups(folder).items():
+        if setting.noise == 0 and setting.start == "few":
+            for name, records in by_name.items():
+                tables[name] += [record["calibration"] for record in records if record["calibration"]]
+    return {name: (merge(found), len(found)) for name, found in tables.items() if found}
+
+
+def _trust(path: Path) -> str:
+    records = [record for record in read(path) if record["unit"]["size"] >= _MOST]
+    if not records:
+        return ""
+    rows = [["class left out", "AUROC of the distance", "of the disagreement", "flagged", "called a target"]]
+    for kind in records[0]["flagged"]:
+        scores = [_spread([r["auroc"][name][kind] for r in records]) for name in ("distance", "disagreement")]
+        shares = [f"{np.mean([r[name][kind] for r in records]):.0%}" for name in ("flagged", "called_target")]
+        rows.append([kind, *scores, *shares])
+    false = np.mean([r["false_flags"] for r in records])
+    targets = np.mean([r["false_flags_targets"] for r in records])
+    sizes = sorted({record["unit"]["size"] for record in records})
+    return (
+        f"### Classes left out of training, {len(records)} surveys of {sizes[0]:,} spectra\n\n{_markdown(rows)}\n\n"
+        f"False flags among the classes taught: {false:.1%}; among targets {targets:.1%}."
+    )
+
+
+def _markdown(rows: list[list[str]]) -> str:
+    head, *body = ("| " + " | ".join(row) + " |" for row in rows)
+    return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
+
+
+def calibration_table(folder: Path) -> str:
+    """The calibration error of each contestant that states probabilities, over all rows and where it matters."""
+    rows = [["contestant", "runs", "error over all", "error from 0.05 up"]]
+    for name, (bins, runs) in calibration_of(folder).items():
+        errors = (calibration_error(bins), calibration_error(bins, first=1))
+        rows.append([name, str(runs), *(f"{value:.4f}" for value in errors)])
+    return "### Probabilities of being a target, spectra without a label\n\n" + _markdown(rows) if len(rows) > 1 else ""
