@@ -72,6 +72,23 @@ def test_a_damaged_missing_or_narrow_table_is_named(engine: Engine, tmp_path: Pa
         list(engine.map_batches(sums, Tables([str(tmp_path / "nowhere")]), schema=SUMS))
 
 
+def test_an_empty_folder_is_no_table(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "_temporary").mkdir()
+    (tmp_path / "_temporary.parquet").touch()
+    with pytest.raises(EngineError, match="there is no such table"):
+        engine.write_batches(sums, Tables([str(tmp_path)]), str(tmp_path / "out"), schema=SUMS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_table_is_not_blamed_for_what_the_work_on_it_raises(engine: Engine, tmp_path: Path) -> None:
+    def full(batch: pa.RecordBatch) -> pa.RecordBatch:
+        raise OSError(28, "No space left on device")
+
+    write_tables(tmp_path / "in", np.zeros((9, 3), "<f4"), 1)
+    with pytest.raises(OSError, match="No space left"):
+        list(engine.map_batches(full, Tables([str(tmp_path / "in")]), schema=SUMS))
+
+
 def test_files_come_with_their_jobs(engine: Engine, tmp_path: Path) -> None:
     for name, size in {"a": 3, "b": 0, "c": 5}.items():
         (tmp_path / name).write_bytes(b"x" * size)

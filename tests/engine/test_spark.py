@@ -101,6 +101,15 @@ def test_results_come_in_order_and_functions_bring_their_errors(spark: SparkEngi
     assert list(spark.map(square, [])) == []
 
 
+def test_jobs_that_bring_much_along_go_out_a_few_at_a_time() -> None:
+    from emberline.engine import spark
+
+    jobs = [b"x" * size for size in (10, 10, 10, 10, spark._WAVE_BYTES, 10, 10)]
+    waves = list(spark._waves(jobs, lambda: 3))
+    assert [[row["number"][0].as_py() for row in wave] for wave in waves] == [[0, 1, 2], [3, 4], [5, 6]]
+    assert list(spark._waves([], lambda: 3)) == []
+
+
 def test_a_task_computes_on_one_thread(spark: SparkEngine) -> None:
     def threads(number: int) -> int:
         import torch

@@ -15,7 +15,7 @@ from emberline.errors import ConfigError, MissingExtraError, ModelError
 from emberline.learn import TrainConfig, train
 from emberline.learn.config import PredictConfig
 from emberline.learn.graphs import Calibrated, Passes
-from emberline.learn.runtimes import Choice, base, choice, installed
+from emberline.learn.runtimes import Choice, base, choice, installed, usable
 from emberline.learn.runtimes.torch_runner import stream
 from emberline.learn.strategies._measures import entropy
 
@@ -203,3 +203,33 @@ def test_openvino_is_loaded_without_its_reporter():
         "assert not [name for name in sys.modules if name.startswith('openvino_telemetry')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_what_was_chosen_elsewhere_may_be_missing_here(monkeypatch):
+    assert usable(Choice("torch", "mixed", 0))
+    assert not usable(Choice("abacus"))
+    assert not usable(Choice("onnxruntime", "mixed", 0))
+    monkeypatch.setattr(base, "installed", lambda name: name != "openvino")
+    assert not usable(Choice("openvino"))
+
+
+def test_a_runtime_without_the_precision_is_not_chosen(model, values, monkeypatch):
+    monkeypatch.setattr(choice, "installed", lambda name: name != "openvino")
+    monkeypatch.setattr(choice, "_race", lambda runners, sample: {name: float(name == "torch") for name in runners})
+    for precision in ("bf16", "mixed"):
+        chosen = model.choose(values, PredictConfig(precision=precision), rows=10**6)
+        assert chosen.runtime == "torch"
+        model.predict(values[:200], choice=chosen)
+
+
+def test_a_runtime_that_does_not_take_the_network_is_left_out(model, values, monkeypatch):
+    def broken(graph, pixels, runtime, precision, *, threads):
+        if runtime == "openvino":
+            raise RuntimeError("this processor is unknown")
+        return base.compile_graph(graph, pixels, runtime, precision, threads=threads)
+
+    monkeypatch.setattr(choice, "compile_graph", broken)
+    assert model.choose(values, PredictConfig(precision="fp32"), rows=10**6).runtime != "openvino"
+    with pytest.raises(RuntimeError, match="unknown"):
+        model.choose(values, PredictConfig("openvino"), rows=10**6)
+    assert model.choose(np.full_like(values, np.nan), PredictConfig(), rows=10**6) == Choice()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -152,26 +153,34 @@ def _contents(places: list[str]) -> Contents:
 def _tables(places: Sequence[str]) -> Iterator[Path]:
     for place in places:
         path = Path(_path(place))
-        if path.is_dir():
-            yield from (p for p in sorted(path.rglob("*.parquet")) if not p.name.startswith((".", "_")))
-        elif path.is_file():
-            yield path
-        else:
+        found = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
+        found = [p for p in found if p == path or not p.name.startswith((".", "_"))]
+        if not found:
             raise EngineError("there is no such table", where=place, expected="a Parquet file, or a folder of them")
+        yield from found
 
 
 def _of_table(function: Batches, path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with contextlib.ExitStack() as stack:
+        with _naming(path):
+            file = stack.enter_context(pq.ParquetFile(path))
+        missing = [name for name in columns if name not in file.schema_arrow.names]
+        if missing:
+            found = ", ".join(file.schema_arrow.names)
+            raise EngineError("the table lacks a column", where=str(path), found=found, expected=missing[0])
+        batches = file.iter_batches(_ROWS, columns=list(columns) or None)
+        while True:
+            with _naming(path):  # what the function raises is not the table's fault
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield function(batch)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
     try:
-        with pq.ParquetFile(path) as file:
-            missing = [name for name in columns if name not in file.schema_arrow.names]
-            if missing:
-                raise EngineError(
-                    "the table lacks a column", where=str(path), found=", ".join(file.schema_arrow.names),
-                    expected=missing[0],
-                )  # fmt: skip
-            batches = file.iter_batches(_ROWS, columns=list(columns) or None)
-            while (batch := next(batches, None)) is not None:
-                yield function(batch)
+        yield
     except (OSError, pa.ArrowException) as error:
         raise EngineError(
             f"the table is damaged: {str(error).splitlines()[0]}", where=str(path), action="Restore it from a copy."

@@ -8,7 +8,6 @@ elsewhere; results count once, when they arrive.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import pickle
 import re
@@ -37,6 +36,7 @@ _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 _WAVES = 3  # in flight: while one is fetched, the next computes, and a third fills the cores that a straggler leaves
 _JOBS_A_CORE = 2
+_WAVE_BYTES = 256 << 20  # of jobs that bring their data along: the driver holds some waves of them
 
 
 class SparkEngine(Engine):
@@ -85,14 +85,12 @@ class SparkEngine(Engine):
     ) -> Iterator[_Result]:
         """See `Engine.map`; how many work at a time is Spark's decision."""
         run = _tasks.jobs_of(function)
-        numbered = enumerate(jobs)
 
-        def waves() -> Iterator[Callable[[], list[pa.RecordBatch]]]:
-            while wave := list(itertools.islice(numbered, _JOBS_A_CORE * self.cores)):
-                rows = [_job_row(number, job) for number, job in wave]
+        def tasks() -> Iterator[Callable[[], list[pa.RecordBatch]]]:
+            for rows in _waves(jobs, lambda: _JOBS_A_CORE * self.cores):
                 yield lambda rows=rows: self._collect(self._frame(rows), run, len(rows))  # type: ignore[misc]
 
-        for rows in self._in_order(waves(), _WAVES):
+        for rows in self._in_order(tasks(), _WAVES):
             yield from map(_tasks.answered, rows)
 
     def map_files(
@@ -297,6 +295,20 @@ def failure(text: str) -> EmberlineError:
     python = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt): ", line) and "spark" not in line]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     return EngineError(f"Spark gave up: {['no reason', *lines[:1], *causes[-1:], *python[-1:]][-1]}"[:600])
+
+
+def _waves(jobs: Iterable[Any], most: Callable[[], int]) -> Iterator[list[pa.RecordBatch]]:
+    """Numbered jobs as rows, in lists that are neither longer than `most` says by then nor much too big to send."""
+    wave: list[pa.RecordBatch] = []
+    size = 0
+    for number, job in enumerate(jobs):
+        wave.append(_job_row(number, job))
+        size += wave[-1].nbytes
+        if len(wave) >= most() or size >= _WAVE_BYTES:
+            yield wave
+            wave, size = [], 0
+    if wave:
+        yield wave
 
 
 def _job_row(number: int, job: Any) -> pa.RecordBatch:
