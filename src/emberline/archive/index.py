@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from emberline.archive.mapped import fetch, read_no_neighbours
 from emberline.archive.names import name_hashes
 from emberline.archive.parts import NamingTheFile
 from emberline.errors import EmberlineError
@@ -70,6 +71,7 @@ class IdentifierIndex:
         if len(asked) < _FEW:
             found = [self._span(int(key)) for key in asked]
             return np.array([self.places[low] if low < high else -1 for low, high in found], np.int64)
+        fetch(self.hashes)
         low = np.searchsorted(self.hashes, asked)
         inside = np.minimum(low, max(len(self) - 1, 0))
         there = (low < len(self)) & (self.hashes[inside] == asked) if len(self) else np.zeros(len(asked), bool)
@@ -85,6 +87,7 @@ class IdentifierIndex:
         guess, deviation = int(asked / 2**64 * n), int(n**0.5 / 2) + 64
         for reach in (2 * deviation, 8 * deviation, n):  # a small piece is one read of the disk
             low, high = max(guess - reach, 0), min(guess + reach, n)
+            fetch(self.hashes[low:high])
             piece = np.array(self.hashes[low:high])
             if (low == 0 or piece[0] < key) and (high == n or piece[-1] > key):
                 break
@@ -97,6 +100,7 @@ class IdentifierIndex:
     @functools.cached_property
     def counts(self) -> NDArray[np.int64]:
         """How many spectra of each part there are, shape (parts,)."""
+        fetch(self.places)
         counts = np.zeros(len(self.parts), np.int64)
         for start in range(0, len(self), _BATCH):
             counts += np.bincount(self.places[start : start + _BATCH] >> 32, minlength=len(self.parts))
@@ -105,6 +109,8 @@ class IdentifierIndex:
     @functools.cached_property
     def in_order(self) -> NDArray[np.uint64]:
         """The hashes in the order of ingestion: by part, then row; that of the rows of a feature matrix."""
+        fetch(self.places)
+        fetch(self.hashes)
         return np.asarray(self.hashes[np.argsort(self.places)])
 
     def write(self, path: Path, stamp: str) -> None:
@@ -131,6 +137,7 @@ class IdentifierIndex:
                 if not n:
                     return cls(tuple(header["parts"]), np.zeros(0, np.uint64), np.zeros(0, np.int64))
                 both: Any = np.memmap(stream, np.dtype("<u8"), "r", start, (2, n))
+                read_no_neighbours(both)
                 return cls(tuple(header["parts"]), both[0], both[1].view("<i8"))
         except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None

@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from emberline.archive.index import IdentifierIndex
+from emberline.archive.mapped import fetch
 from emberline.archive.names import SortedRuns, name_hashes
 from emberline.archive.parts import PartFile
 
@@ -73,6 +74,7 @@ class KnownNames:
 
     def add_index(self, index: IdentifierIndex) -> None:
         """Take in what a catalogue has; the first of all."""
+        fetch(index.hashes)
         self._parts = list(index.parts)
         self._runs.add(index.hashes, index.places, ordered=True)
 

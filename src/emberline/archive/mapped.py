@@ -8,7 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PickedRows"]
+__all__ = ["PickedRows", "fetch", "read_no_neighbours"]
+
+
+def read_no_neighbours(values: NDArray[Any]) -> None:
+    """Have the system read the pages of a map that are asked for, and not up to megabytes around each."""
+    mapped: Any = getattr(values, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_RANDOM"):
+        mapped.madvise(mmap.MADV_RANDOM)
+
+
+def fetch(values: NDArray[Any]) -> None:
+    """Have the system begin to read a piece of a map, in one go."""
+    mapped: Any = getattr(values, "_mmap", None)
+    if mapped is None or not hasattr(mmap, "MADV_WILLNEED") or not values.nbytes:
+        return
+    begin = values.__array_interface__["data"][0] - np.frombuffer(mapped, np.uint8).__array_interface__["data"][0]
+    start = begin // mmap.PAGESIZE * mmap.PAGESIZE
+    mapped.madvise(mmap.MADV_WILLNEED, start, begin + values.nbytes - start)
 
 
 class PickedRows(np.memmap):
@@ -21,9 +38,7 @@ class PickedRows(np.memmap):
     @classmethod
     def of(cls, values: np.memmap[Any, Any]) -> PickedRows:
         """The same map; what is read through `values` itself changes too, as it is one."""
-        mapped: Any = getattr(values, "_mmap", None)
-        if mapped is not None and hasattr(mmap, "MADV_RANDOM"):
-            mapped.madvise(mmap.MADV_RANDOM)
+        read_no_neighbours(values)
         return values.view(cls)
 
     def __getitem__(self, key: Any) -> Any:

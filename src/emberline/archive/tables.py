@@ -227,8 +227,8 @@ def columns_of(schema: pa.Schema) -> tuple[TableColumn, ...]:
 _NAMES = {
     "ra": "ra ra_icrs raicrs raj2000 _raj2000 ra2000 ra_j2000 radeg ra_deg right_ascension alpha_j2000 alpha obsra "
     "target_ra plug_ra ra_obs ra_mean s_ra _ra",
-    "dec": "dec de de_icrs deicrs dec_icrs dej2000 _dej2000 decj2000 _decj2000 dec2000 dec_j2000 dedeg decdeg dec_deg "
-    "declination de2000 delta_j2000 delta obsdec target_dec plug_dec dec_obs dec_mean s_dec _de _dec",
+    "dec": "dec de de_icrs deicrs dec_icrs decicrs dej2000 _dej2000 decj2000 _decj2000 dec2000 dec_j2000 dedeg decdeg "
+    "dec_deg declination de2000 delta_j2000 delta obsdec target_dec plug_dec dec_obs dec_mean s_dec _de _dec",
     "pmra": "pmra pm_ra pmra_cosdec pm_ra_cosdec pmracosd mura pmalpha",
     "pmdec": "pmdec pmde pm_dec pm_de mudec pmdelta",
     "epoch": "ref_epoch refepoch epoch epoch_ra mjd obs_mjd mjd_obs jd t_min",
