@@ -115,7 +115,7 @@ def test_a_unit_that_is_no_angle_is_refused() -> None:
     [
         [TableColumn("RAB1950", "deg", "pos.eq.ra;meta.main"), TableColumn("DEB1950", "deg", "pos.eq.dec;meta.main")],
         [
-            TableColumn("ra", "deg", "", "Right ascension (FK4, Equinox=B1950.0)"),
+            TableColumn("ra", "deg", "", "(FK4, Equinox=B1950.0)"),
             TableColumn("dec", "deg", "", "(FK4)"),
         ],
         [TableColumn("RA1950", "deg", "pos.eq.ra"), TableColumn("DE1950", "deg", "pos.eq.dec")],

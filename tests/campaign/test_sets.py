@@ -175,6 +175,15 @@ def test_a_table_that_cannot_be_matched_is_refused(campaign: Campaign) -> None:
             match_table(campaign, table)
 
 
+def test_positions_of_an_old_equinox_match_nothing(campaign: Campaign) -> None:
+    place = campaign.pool.catalogue(["ra", "dec"])
+    table = Table({"RAB1950": place["ra"].to_numpy()[:2], "DEB1950": place["dec"].to_numpy()[:2]})
+    for name, ucd in (("RAB1950", "pos.eq.ra"), ("DEB1950", "pos.eq.dec")):
+        table[name].meta["ucd"] = ucd
+    with pytest.raises(CampaignError):
+        match_table(campaign, table)
+
+
 def test_two_at_once_do_not_mix(campaign: Campaign) -> None:
     names = fresh(campaign, 2)
     with campaign.alone(), pytest.raises(Exception, match="another run works"):

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emberline.archive.tables import PositionColumns, TableColumn, find_positions
 from emberline.campaign.annotation.asked import add_asked
 from emberline.campaign.annotation.events import ADDED, Question
 from emberline.campaign.annotation.state import State
 from emberline.campaign.predictions import load_probabilities, model_of_round
-from emberline.errors import CampaignError
+from emberline.errors import CampaignError, ConfigError
 from emberline.sky import separation, unit_vectors
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ _REASON = 200
 _MOST = 100_000
 _SAME_PLACE = 0.1
 _NAMES = ("identifier", "spectrum", "spectrum_id", "obs_id", "obs_publisher_did", "publisher_did", "name")
-_RA = ("ra", "raj2000", "_raj2000", "ra_icrs", "raicrs", "s_ra", "ra_deg", "alpha_j2000")
-_DEC = ("dec", "dej2000", "_dej2000", "de_icrs", "dec_icrs", "decicrs", "deicrs", "s_dec", "dec_deg", "delta_j2000")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +184,7 @@ def match_table(campaign: Campaign, table: Table, *, radius: float = RADIUS) -> 
         if place is not None:
             found, by = (
                 _by_place(campaign, table, place, radius),
-                f"position, within {radius:g}″ ({' and '.join(place)})",
+                f"position, within {radius:g}″ ({place.ra} and {place.dec})",
             )
     if not any(found):
         raise CampaignError(
@@ -229,25 +228,23 @@ def _local_part(text: str) -> str:
     return text.rpartition("?")[2] if text.startswith("ivo://") else text
 
 
-def _columns_of_place(table: Table) -> tuple[str, str] | None:
-    """The columns of right ascension and declination: by UCD, else by their names."""
-    pair = []
-    for ucd, names in (("pos.eq.ra", _RA), ("pos.eq.dec", _DEC)):
-        ucds = {name: str((table[name].info.meta or {}).get("ucd", "")).lower() for name in table.colnames}
-        main = [name for name in table.colnames if ucds[name] == f"{ucd};meta.main"]
-        any_ = [name for name in table.colnames if ucds[name] == ucd]
-        named = [name for word in names for name in table.colnames if name.lower() == word]
-        found = [*main, *named, *any_]
-        if not found:
-            return None
-        pair.append(found[0])
-    return pair[0], pair[1]
+def _columns_of_place(table: Table) -> PositionColumns | None:
+    """The columns of right ascension and declination; None when there are none that can be used."""
+    described = []
+    for name in table.colnames:
+        info = table[name].info
+        ucd = str((info.meta or {}).get("ucd", ""))
+        described.append(TableColumn(name, str(info.unit or ""), ucd, str(info.description or "")))
+    try:
+        return find_positions(described)
+    except ConfigError:
+        return None
 
 
-def _by_place(campaign: Campaign, table: Table, place: tuple[str, str], radius: float) -> list[str]:
+def _by_place(campaign: Campaign, table: Table, place: PositionColumns, radius: float) -> list[str]:
     from scipy.spatial import cKDTree
 
-    ra, dec = (_degrees(table[name]) for name in place)
+    ra, dec = _numbers(table[place.ra]) * place.ra_scale, _numbers(table[place.dec]) * place.dec_scale
     catalogue = campaign.pool.catalogue(["ra", "dec", "snr"])
     there_ra, there_dec, snr = (np.asarray(catalogue[n].to_numpy(), np.float64) for n in ("ra", "dec", "snr"))
     known = np.flatnonzero(np.isfinite(there_ra) & np.isfinite(there_dec))
@@ -267,21 +264,12 @@ def _by_place(campaign: Campaign, table: Table, place: tuple[str, str], radius: 
     return found
 
 
-def _degrees(column: Any) -> NDArray[np.float64]:
-    """A column as degrees; NaN where nothing is known, or it is no angle."""
-    from astropy import units
-
+def _numbers(column: Any) -> NDArray[np.float64]:
+    """A column's values; NaN where nothing is known, or where it holds no numbers."""
     try:
-        values = np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan)
+        return np.asarray(np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan), np.float64)
     except (TypeError, ValueError):
         return np.full(len(column), np.nan)
-    unit = getattr(column, "unit", None)
-    if unit is not None and unit != units.deg:
-        try:
-            values = (values * unit).to_value(units.deg)
-        except (units.UnitsError, TypeError):
-            return values
-    return np.asarray(values, np.float64)
 
 
 def lines_of(asked: AskedSet) -> Iterator[str]:

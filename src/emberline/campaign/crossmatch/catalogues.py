@@ -212,9 +212,11 @@ def _find_table(session: Session, url: str, wanted: str, request: Request) -> Re
     placed = {}
     for name, columns in (exact or tables).items():
         try:
-            placed[name] = find_positions(columns, where=name, year=request.year)
+            found = find_positions(columns, where=name, year=request.year)
         except ConfigError:
             continue
+        if found.ra_scale == found.dec_scale == 1.0:  # the query takes them for degrees
+            placed[name] = found
     if len(placed) != 1:
         listed = ", ".join(sorted(placed)[:20])
         raise ConfigError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from emberline.archive.tables import TableColumn, find_positions
+from emberline.errors import ConfigError
 from emberline.vo.client import _neighbours, tap
 from emberline.vo.client._asking import address_of
 from emberline.vo.client._neighbours import Catalogue
@@ -17,10 +19,6 @@ if TYPE_CHECKING:
     from emberline.vo.client.session import Session
 
 __all__ = ["around", "position_columns"]
-
-_MAIN = {"ra": ("pos.eq.ra;meta.main", "pos_eq_ra_main"), "dec": ("pos.eq.dec;meta.main", "pos_eq_dec_main")}
-_ANY = {"ra": ("pos.eq.ra",), "dec": ("pos.eq.dec",)}
-_NAMES = (("RA_ICRS", "DE_ICRS"), ("_RAJ2000", "_DEJ2000"), ("RAJ2000", "DEJ2000"), ("ra", "dec"))
 
 
 def position_columns(session: Session, table: str, *, url: str = "") -> tuple[str, str]:
@@ -39,21 +37,18 @@ def position_columns(session: Session, table: str, *, url: str = "") -> tuple[st
     address = address_of(session, "vizier", url)
     columns = tap.columns(session, address, _written(table))
     usable = [column for column in columns if column.datatype.startswith("float")]
-    for wanted in (_MAIN, _ANY):
-        pair = [
-            next((column.name for column in usable if column.ucd.lower() in ucds), None) for ucds in wanted.values()
-        ]
-        if pair[0] is not None and pair[1] is not None:
-            return pair[0], pair[1]
-    present = {column.name for column in usable}
-    for ra, dec in _NAMES:
-        if {ra, dec} <= present:
-            return ra, dec
+    told = [TableColumn(column.name, column.unit, column.ucd, column.description) for column in usable]
+    try:
+        found = find_positions(told, where=table)
+    except ConfigError:
+        found = None
+    if found is not None and found.ra_scale == found.dec_scale == 1.0:
+        return found.ra, found.dec
     raise ServiceError(
         f"the table {table} has no columns of positions",
         url=address,
         found=", ".join(column.name for column in columns[:12]),
-        expected="columns with the UCDs pos.eq.ra;meta.main and pos.eq.dec;meta.main",
+        expected="columns with the UCDs pos.eq.ra;meta.main and pos.eq.dec;meta.main, in degrees, ICRS or J2000",
     )
 
 
