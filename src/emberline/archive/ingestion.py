@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from emberline.archive.filework import FileJob, PartWriter, landed, mark_run, read_away, read_contents, read_files
 from emberline.archive.ledger import Ledger, Reject, Written, open_ledger
+from emberline.archive.memory import naming_want_of_memory
 from emberline.confinement import Confinement
 from emberline.engine import Engine, LocalEngine, is_address
 from emberline.engine.processes import ordered_map
@@ -209,7 +210,7 @@ def _grow_by(
     began = time.monotonic()
     found = files = ingested = already = 0
     rejects: list[Reject] = []
-    with open_ledger(folder) as ledger:
+    with naming_want_of_memory(folder), open_ledger(folder) as ledger:
         progress(step, 0, total)
         results = run(jobs(ledger))
         try:

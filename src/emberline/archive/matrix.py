@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from emberline.archive.catalogue import read_catalogue, rows_at
 from emberline.archive.featurework import FeatureJob, has_header, run_jobs, write_header
 from emberline.archive.mapped import PickedRows
+from emberline.archive.memory import naming_want_of_memory
 from emberline.archive.names import NameFinder, name_hashes, text_array
 from emberline.archive.parts import NamingTheFile
 from emberline.engine import Engine, LocalEngine
@@ -111,14 +112,15 @@ def build_features(
     """See `Archive.build_features`."""
     engine = LocalEngine(workers) if engine is None else engine
     folder = archive.path / "features" / recipe.hash
-    index = _index(folder)
-    if not _complete(index, archive):
-        with exclusive_lock(folder / ".lock", "another process is building these features"):
-            index = _index(folder)
-            if not _complete(index, archive):
-                _build(archive, folder, recipe, index, engine, parts, progress)
-                index = None
-    return _opened(archive, folder, recipe, index)
+    with naming_want_of_memory(archive.path):
+        index = _index(folder)
+        if not _complete(index, archive):
+            with exclusive_lock(folder / ".lock", "another process is building these features"):
+                index = _index(folder)
+                if not _complete(index, archive):
+                    _build(archive, folder, recipe, index, engine, parts, progress)
+                    index = None
+        return _opened(archive, folder, recipe, index)
 
 
 def _index(folder: Path) -> pa.Table | None:

@@ -151,9 +151,9 @@ class NameFinder:
     def repeated(self) -> str | None:
         """A name that is there twice, or None."""
         same = np.flatnonzero(self._hashes[1:] == self._hashes[:-1])
-        names = self._names[self._order[same]]
-        again = names == self._names[self._order[same + 1]]
-        return str(names[again][0]) if again.any() else None
+        suspects = self._names[self._order[np.union1d(same, same + 1)]]
+        names, counts = np.unique(suspects, return_counts=True)
+        return str(names[counts > 1][0]) if (counts > 1).any() else None
 
 
 class SortedRuns:

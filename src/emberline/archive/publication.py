@@ -182,7 +182,8 @@ def _sorted_outside(tables: Iterable[pa.Table], aside: Path) -> Iterator[pa.Tabl
         with duckdb.connect(config={"memory_limit": _SORT_MEMORY, "temp_directory": str(aside)}) as connection:
             connection.register("rows", pa.RecordBatchReader.from_batches(CATALOGUE_SCHEMA, stream()))
             result = connection.sql("SELECT * FROM rows ORDER BY healpix, identifier")
-            for batch in result.fetch_arrow_reader(ROWS_PER_GROUP):
+            read = getattr(result, "to_arrow_reader", None) or result.fetch_arrow_reader  # an older DuckDB
+            for batch in read(ROWS_PER_GROUP):
                 yield pa.Table.from_batches([batch]).cast(CATALOGUE_SCHEMA)
     except (duckdb.Error, pa.ArrowException) as error:
         if failed:
