@@ -89,6 +89,14 @@ def test_every_command_has_help_with_an_example(command: tuple[str, ...]) -> Non
         assert f"Example: emberline {' '.join(command)}" in result.output
 
 
+def test_the_help_of_jobs_submit_names_every_type_of_job() -> None:
+    from emberline.campaign.jobs import JOB_TYPES
+
+    said = CliRunner().invoke(cli, ["jobs", "submit", "--help"]).output
+    listed = " ".join(said.split()).partition("TYPE is ")[2].partition(";")[0]
+    assert set(listed.replace(" or ", ", ").split(", ")) == {known.name for known in JOB_TYPES}
+
+
 def test_the_commands_listed_here_are_all_there_are() -> None:
     found = {(name,) for name in cli.commands}
     for name, command in cli.commands.items():
