@@ -63,6 +63,12 @@ _ENTRIES = (
         Recipe("seek", parameters={"exploit": 0.9, "explore": 0.08, "anomalies": 0.02}),
     ),
     _network(
+        "seek-no-extremes",
+        "variants",
+        "seek; the first batches half residual lines, half centres",
+        Recipe("seek", cold_parameters={"extremes": 0.0, "anomalies": 0.5}),
+    ),
+    _network(
         "seek-curious",
         "variants",
         "seek; a fifth exploit, seven tenths explore",

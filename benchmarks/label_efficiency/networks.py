@@ -45,6 +45,8 @@ class Recipe:
         Whether a random forest's probabilities are averaged with the network's.
     cold_start : str
         The strategy before anything can be told apart.
+    cold_parameters : dict
+        The parameters of that.
     """
 
     strategy: str
@@ -56,6 +58,7 @@ class Recipe:
     pseudo: bool = False
     blend: bool = False
     cold_start: str = "cold_start"
+    cold_parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class NetworkSearch(Contestant):
@@ -154,7 +157,7 @@ class NetworkSearch(Contestant):
             asked=known.rows,
         )
         if self.chance is None:
-            return strategy(self.recipe.cold_start, {}).select(query)
+            return strategy(self.recipe.cold_start, self.recipe.cold_parameters).select(query)
         return strategy(self.recipe.strategy, self.recipe.parameters).select(query)
 
     def _passes(self, rows: Rows) -> NDArray[Any]:

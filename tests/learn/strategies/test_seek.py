@@ -7,7 +7,7 @@ import pytest
 from pools import profiles, search
 
 from emberline.learn.strategies import Query, strategy
-from emberline.learn.strategies._features import Subspace, line_anomaly
+from emberline.learn.strategies._features import Subspace, extremeness, line_anomaly
 
 
 def test_diverse_avoids_near_duplicates() -> None:
@@ -50,6 +50,32 @@ def test_a_line_is_an_anomaly_and_a_spike_is_not() -> None:
     assert scores.argmax() == 7
     assert scores[8] < 1.5 * np.delete(scores, 7).max()
     assert np.isneginf(line_anomaly(features, Subspace.fit(features, 2), np.array([1]))[2])
+
+
+def test_what_is_far_out_along_a_leading_direction_is_extreme() -> None:
+    """A rare shape that is strong enough to be a leading component leaves no residual, and lies far out along it."""
+    random = np.random.default_rng(3)
+    features = random.normal(0, 0.1, (2000, 60)) + random.normal(0, 1, (2000, 1)) * np.sin(np.arange(60) / 9)
+    features[:5] += 6.0 * np.exp(-0.5 * ((np.arange(60) - 30) / 3.0) ** 2)
+    rows, space = np.arange(2000), Subspace.fit(features, 2)
+    scores, deviations = extremeness(features, space, rows, rows)
+    assert set(np.argsort(-scores)[:5].tolist()) == set(range(5))
+    assert np.argsort(-line_anomaly(features, space, rows))[:5].min() >= 5
+    np.testing.assert_allclose(np.median(deviations, axis=0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(scores, np.abs(deviations).max(axis=1))
+    assert np.isneginf(extremeness(features, space, np.array([1]), rows)[0][2])
+
+
+def test_extremes_come_first_in_a_cold_start_and_are_unlike_one_another() -> None:
+    random = np.random.default_rng(4)
+    features = random.normal(0, 0.1, (3000, 60)) + random.normal(0, 1, (3000, 1)) * np.sin(np.arange(60) / 9)
+    features[:4] += 6.0 * np.exp(-0.5 * ((np.arange(60) - 20) / 3.0) ** 2)
+    features[4:8] -= 6.0 * np.exp(-0.5 * ((np.arange(60) - 45) / 3.0) ** 2)
+    query = Query(objects=np.arange(3000), available=np.ones(3000, bool), batch=10, rng=random, features=features)
+    batch = strategy("cold_start").select(query)
+    assert len(set(batch.tolist())) == 10
+    assert min(batch[:4]) < 4 <= max(row for row in batch[:4] if row < 8), "of both kinds"
+    assert set(strategy("cold_start", {"extremes": 0.0, "anomalies": 0.0}).select(query)).isdisjoint(range(8))
 
 
 def test_cold_start_finds_rare_targets_before_there_is_a_model() -> None:

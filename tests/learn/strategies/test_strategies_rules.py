@@ -149,10 +149,13 @@ def test_names_and_parameters() -> None:
     for name, key in (
         ("diverse", "shortlist"),
         ("cold_start", "components"),
+        ("cold_start", "leading"),
         ("seek", "sample"),
     ):
         with pytest.raises(ConfigError, match=key):
             strategy(name, {key: 0})
+    with pytest.raises(ConfigError, match="sum to 1"):
+        strategy("cold_start", {"extremes": 0.7, "anomalies": 0.4})
     with pytest.raises(ConfigError, match="shortlist"):
         strategy("bald", {"shortlist": -1})
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emberline.files import forget_pages
 from emberline.learn.strategies._base import Rows
 
-__all__ = ["Subspace", "line_anomaly", "running_mean", "without_spikes"]
+__all__ = ["Subspace", "extremeness", "line_anomaly", "running_mean", "without_spikes"]
 
 _BLOCK = 65_536
 
@@ -43,6 +43,44 @@ class Subspace:
         directions = self.directions.astype(np.float32)
         centred = np.asarray(values, dtype=np.float32) - self.mean.astype(np.float32)
         return np.asarray(centred - (centred @ directions.T) @ directions, dtype=np.float32)
+
+
+def extremeness(
+    features: NDArray[Any], space: Subspace, rows: Rows, sample: Rows
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far out each row lies along the direction of the subspace in which it is farthest out.
+
+    What is rare and strong is part of what varies most: it lies within the leading components, far from the rest, and
+    not in what they leave over.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Feature vectors; read in blocks.
+    space : Subspace
+        The leading directions.
+    rows : (m,) int64
+        Rows to look at.
+    sample : (s,) int64
+        Rows whose median and robust scatter (1.4826 × median absolute deviation) are the measure along each direction.
+
+    Returns
+    -------
+    scores : (n,) float
+        The largest absolute deviation; minus infinity for the rows that were not asked for.
+    deviations : (n, c) float
+        Along each direction; zero for those.
+    """
+    known = space.coordinates(features[sample])
+    middle = np.median(known, axis=0)
+    scatter = np.maximum(1.4826 * np.median(np.abs(known - middle), axis=0), 1e-9)
+    scores, deviations = np.full(len(features), -np.inf), np.zeros((len(features), len(middle)))
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        deviations[block] = (space.coordinates(features[block]) - middle) / scatter
+        scores[block] = np.abs(deviations[block]).max(axis=1)
+        forget_pages(features)
+    return scores, deviations
 
 
 def line_anomaly(features: NDArray[Any], space: Subspace, rows: Rows, width: int = 3) -> NDArray[np.float64]:
