@@ -273,3 +273,10 @@ def test_probability_columns_need_no_quotes() -> None:
         "p_class",
         "p_class_2",
     ]
+
+
+def test_wavelengths_in_angstrom_are_written_without_a_warning(tmp_path: Path) -> None:
+    field = pa.field("wavelength_min", pa.float64(), metadata={"unit": "Angstrom", "ucd": "em.wl;stat.min"})
+    table = pa.table([pa.array([3700.0])], schema=pa.schema([field]))
+    path = write_candidates(table, tmp_path / "found.vot", {})
+    assert 'unit="Angstrom"' in path.read_text() or 'unit="0.1nm"' in path.read_text()

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,6 +196,7 @@ def _texts(column: Any) -> list[str]:
 
 def _votable_header(table: pa.Table, columns: list[Column], provenance: dict[str, Any]) -> str:
     """A VOTable with everything but the rows."""
+    from astropy import units
     from astropy.io.votable import tree
 
     document = tree.VOTableFile(version="1.4")
@@ -208,10 +210,12 @@ def _votable_header(table: pa.Table, columns: list[Column], provenance: dict[str
         info.ID = None  # made from the name by astropy: could be that of a column
         resource.infos.append(info)
     body = tree.TableElement(document, name="candidates")
-    body.fields.extend(_field(document, column, table[column.name]) for column in columns)
-    resource.tables.append(body)
     stream = io.BytesIO()
-    document.to_xml(stream)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", units.UnitsWarning)  # ångström is what the field writes, deprecated or not
+        body.fields.extend(_field(document, column, table[column.name]) for column in columns)
+        resource.tables.append(body)
+        document.to_xml(stream)
     return stream.getvalue().decode()
 
 
