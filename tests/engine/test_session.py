@@ -50,6 +50,12 @@ def test_a_master_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
         open_engine("spark")
 
 
+@pytest.mark.parametrize("master", ["lokal", "spark://head", "head:7077", "local[2", ""])
+def test_what_is_no_master_is_refused_before_java_starts(master: str) -> None:
+    with pytest.raises(EngineError, match=r"no address of a Spark master.*expected local\[2\], spark://HOST:7077"):
+        open_engine("spark", master)
+
+
 def test_the_code_that_travels_is_complete_and_the_same_each_time() -> None:
     path = package_zip()
     assert package_zip() == path

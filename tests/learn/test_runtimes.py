@@ -222,6 +222,13 @@ def test_a_runtime_without_the_precision_is_not_chosen(model, values, monkeypatc
         model.predict(values[:200], choice=chosen)
 
 
+def test_a_runtime_without_bf16_that_wins_in_fp32_does_not_keep_others_from_mixed(model, values, monkeypatch):
+    order = {"mixed": 0.0, "onnxruntime": 1.0, "openvino": 2.0, "torch": 3.0, "fp32": 9.0}
+    monkeypatch.setattr(choice, "_race", lambda runners, sample: {name: order[name] for name in runners})
+    chosen = model.choose(values, PredictConfig(), rows=10**6)
+    assert (chosen.runtime, chosen.precision) == ("openvino", "mixed")
+
+
 def test_a_runtime_that_does_not_take_the_network_is_left_out(model, values, monkeypatch):
     def broken(graph, pixels, runtime, precision, *, threads):
         if runtime == "openvino":

@@ -29,6 +29,7 @@ __all__ = ["package_zip", "start_session"]
 
 _JAVA = 17
 _LEFT_OUT = ("web", "cli", "vo", "__pycache__")
+_MASTER = re.compile(r"local(\[.+\])?$|local-cluster\[.+\]$|spark://[^/]+:\d+|yarn$|k8s://.+")
 _LOOPBACK = re.compile(r"local(\[.*\])?$|spark://(127\.0\.0\.1|localhost):")
 _QUIET = {
     "spark.ui.enabled": "false",
@@ -75,6 +76,12 @@ def start_session(master: str | None, settings: Mapping[str, str]) -> tuple[Spar
             "no Spark master was named",
             action="Give --master: local[2], spark://HOST:7077, yarn or k8s://https://HOST:PORT.",
         )
+    if master is not None and not _MASTER.match(master):
+        raise EngineError(
+            "is no address of a Spark master",
+            where=master,
+            expected="local[2], spark://HOST:7077, yarn or k8s://https://HOST:PORT",
+        )
     if not submitted:
         _check_java()
     builder = SparkSession.builder.appName("emberline")
@@ -115,7 +122,7 @@ def _check_java() -> None:
     java = os.path.join(home, "bin", "java") if home else shutil.which("java")
     action = f"Install Java {_JAVA} or later (Debian: openjdk-17-jre-headless) and set JAVA_HOME if it is not in PATH."
     if java is None or not os.access(java, os.X_OK):
-        where = "" if home is None else f"JAVA_HOME={home}"
+        where = f"JAVA_HOME={home}" if home else ""
         raise EngineError("Spark needs Java, which was not found", where=where, action=action)
     said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60).stderr
     version = re.search(r'version "(\d+)', said)
@@ -130,9 +137,9 @@ def _cannot_start(master: str | None, error: Exception) -> EngineError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("\tat ")]
     told = [line for line in lines if "Exception: " in line]
     return EngineError(
-        f"Spark cannot start: {[type(error).__name__, *lines[:1], *told[-1:]][-1]}"[:400],
+        f"Spark cannot start: {[type(error).__name__, *lines[:1], *told[-1:]][-1]}"[:400].rstrip("."),
         where=master or "spark-submit",
-        action="Check the address of the master, and that it can be reached from here.",
+        action="Check the address of the master, that it can be reached from here, and Spark's settings.",
     )
 
 

@@ -62,10 +62,14 @@ def choose(
     if decided or config.precision == "bf16":
         return Choice(best, "fp32" if decided else "bf16")
     background = int(np.bincount(reference.argmax(axis=1)).argmax())
-    mixed = Choice(best, "mixed", background)
     if config.precision == "mixed":
-        return mixed
-    return mixed if _bf16_pays(graph, sample, mixed, agreeing.get(best), reference) else Choice(best)
+        return Choice(best, "mixed", background)
+    able = [name for name in agreeing if "bf16" in precisions(name)]
+    if able:
+        mixed = Choice(min(able, key=lambda name: seconds[name]), "mixed", background)
+        if _bf16_pays(graph, sample, mixed, agreeing, agreeing[best], reference):
+            return mixed
+    return Choice(best)
 
 
 def sieve(fast: Runner, exact: Runner, values: NDArray[np.float32], background: int) -> NDArray[np.float32]:
@@ -139,17 +143,20 @@ def _race(runners: dict[str, Runner], sample: NDArray[np.float32]) -> dict[str, 
 
 
 def _bf16_pays(
-    graph: nn.Module, sample: NDArray[np.float32], mixed: Choice, exact: Runner | None, reference: NDArray[np.float32]
+    graph: nn.Module,
+    sample: NDArray[np.float32],
+    mixed: Choice,
+    exact: dict[str, Runner],
+    best: Runner,
+    reference: NDArray[np.float32],
 ) -> bool:
-    """Whether mixed precision is right on the sample, and faster there."""
-    if exact is None or "bf16" not in precisions(mixed.runtime):
-        return False
+    """Whether mixed precision is right on the sample, and faster there than the best of fp32."""
     fast = _compile(graph, sample, mixed.runtime, "bf16")
 
     def run(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        return sieve(fast, exact, values, mixed.background)
+        return sieve(fast, exact[mixed.runtime], values, mixed.background)
 
     if _differ(run(sample), reference) > AGREEMENT["bf16"]:
         return False
-    seconds = _race({"fp32": exact, "mixed": run}, sample)
+    seconds = _race({"fp32": best, "mixed": run}, sample)
     return seconds["fp32"] > _WORTH_BF16 * seconds["mixed"]
