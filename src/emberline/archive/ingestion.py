@@ -28,7 +28,7 @@ from emberline.spectra import SpectrumBlock
 
 __all__ = ["IngestSummary", "PartWriter", "grow", "ingest", "ingest_blocks"]
 
-_FILES_PER_JOB = (256, 4096)
+_FILES_PER_JOB = (256, 3584)  # of LAMOST just under a part: a few more would make a second, small one of each job
 _JOBS_WANTED = 16
 
 _Job = TypeVar("_Job")
