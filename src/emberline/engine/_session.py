@@ -30,6 +30,7 @@ __all__ = ["package_zip", "start_session"]
 _JAVA = 17
 _LEFT_OUT = ("web", "cli", "vo", "__pycache__")
 _MASTER = re.compile(r"local(\[.+\])?$|local-cluster\[.+\]$|spark://[^/]+:\d+|yarn$|k8s://.+")
+_MASTERS = "local[2], spark://HOST:7077, yarn or k8s://https://HOST:PORT"
 _LOOPBACK = re.compile(r"local(\[.*\])?$|spark://(127\.0\.0\.1|localhost):")
 _QUIET = {
     "spark.ui.enabled": "false",
@@ -71,17 +72,7 @@ def start_session(master: str | None, settings: Mapping[str, str]) -> tuple[Spar
         _refuse_another(running, master)
         return running, False
     submitted = "SPARK_ENV_LOADED" in os.environ or "PYSPARK_GATEWAY_PORT" in os.environ
-    if master is None and not submitted:
-        raise EngineError(
-            "no Spark master was named",
-            action="Give --master: local[2], spark://HOST:7077, yarn or k8s://https://HOST:PORT.",
-        )
-    if master is not None and not _MASTER.match(master):
-        raise EngineError(
-            "is no address of a Spark master",
-            where=master,
-            expected="local[2], spark://HOST:7077, yarn or k8s://https://HOST:PORT",
-        )
+    _check_master(master, submitted)
     if not submitted:
         _check_java()
     builder = SparkSession.builder.appName("emberline")
@@ -115,6 +106,13 @@ def _refuse_another(running: SparkSession, master: str | None) -> None:
             expected=master,
             action="Stop it: session.stop().",
         )
+
+
+def _check_master(master: str | None, submitted: bool) -> None:
+    if master is None and not submitted:
+        raise EngineError("no Spark master was named", action=f"Give --master: {_MASTERS}.")
+    if master is not None and not _MASTER.match(master):
+        raise EngineError("is no address of a Spark master", where=master, expected=_MASTERS)
 
 
 def _check_java() -> None:
