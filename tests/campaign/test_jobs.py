@@ -145,7 +145,8 @@ def campaign_of(tmp_path: Path) -> Iterator[Callable[[], Campaign]]:
 def test_a_search_in_rounds(workspace: Path, campaign_of: Callable[[], Campaign]) -> None:
     first = Worker(ROUND, workspace, HERE).run()
     assert (first["campaign"], first["round"], first["closed_round"], first["trained"]) == ("search", 0, None, False)
-    assert (first["query_questions"], first["control_questions"]) == (24, 10)
+    assert first["control_questions"] == 10
+    assert 24 <= first["query_questions"] < 34, "twenty-four, and the control spectra that the strategy met"
     left = answer(workspace, 0.5)
     with pytest.raises(CampaignError, match=f"waits for an answer to {left} questions") as caught:
         Worker(ROUND, workspace, HERE).run()
