@@ -134,3 +134,10 @@ def test_a_condition_asks_only(archive: Archive, tmp_path: Path) -> None:
             archive.catalogue(["identifier"], where=where)
     assert (archive.path / "catalogue.parquet").read_bytes() == before
     assert store.Archive(archive.path).catalogue(["identifier"], where="identifier = 's00003'").num_rows == 1
+
+
+def test_a_damaged_catalogue_is_not_blamed_on_the_condition(archive: Archive) -> None:
+    path = archive.path / "catalogue.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ArchiveError, match=r"catalogue\.parquet: a file of the archive is damaged"):
+        archive.catalogue(["identifier"], where="snr > 3")

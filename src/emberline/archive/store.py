@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from emberline.archive.catalogue import read_catalogue
@@ -18,7 +19,7 @@ from emberline.archive.index import CatalogueFile, IdentifierIndex, part_numbers
 from emberline.archive.known import Digests
 from emberline.archive.ledger import pending_parts
 from emberline.archive.names import name_hashes
-from emberline.archive.parts import PartFile
+from emberline.archive.parts import NamingTheFile, PartFile
 from emberline.archive.schema import CATALOGUE_SCHEMA, REJECTED_SCHEMA, ArchiveInfo
 from emberline.errors import ArchiveError
 from emberline.progress import Progress, silent
@@ -313,18 +314,19 @@ def _filtered(path: Path, columns: list[str], where: str) -> pa.Table:
             "there is no such column", where=str(path), found=unknown[0], expected=", ".join(CATALOGUE_SCHEMA.names)
         )
     names, file = ", ".join(f'"{name}"' for name in columns), os.path.abspath(path).replace("'", "''")
-    query = f"SELECT {names} FROM catalogue WHERE (\n{where}\n) ORDER BY healpix, identifier"
+    query = f"SELECT {names} FROM read_parquet('{file}') AS catalogue WHERE (\n{where}\n) ORDER BY healpix, identifier"
     try:
         with duckdb.connect() as connection:
             # A condition may come from somebody else's campaign: it sees this file and no other, and asks only.
             connection.execute(f"SET allowed_paths = ['{file}']; SET enable_external_access = false")
-            connection.execute(f"CREATE VIEW catalogue AS FROM read_parquet('{file}'); SET lock_configuration = true")
+            connection.execute("SET lock_configuration = true")
             statements = connection.extract_statements(query)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise duckdb.ParserException("it is more than a condition")
             table = connection.sql(query).to_arrow_table()
     except (duckdb.Error, pa.ArrowException, OSError) as error:
-        read_catalogue(path, ["row"]) if isinstance(error, duckdb.IOException) else None
+        with NamingTheFile(path):  # or else the file is to blame
+            pq.read_metadata(path)
         raise ArchiveError(
             f"the condition cannot be used: {str(error).splitlines()[0]}",
             where=where,
