@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emberline.learn.control import ControlDraw, ask, control_strata, draw_control
+from emberline.learn.control import ControlDraw, ask, control_strata, draw_control, fine_strata
 from emberline.learn.strategies import Query, strategy
 
 
@@ -51,14 +53,36 @@ def test_every_row_of_a_stratum_is_as_likely() -> None:
 def test_small_strata_are_taken_whole_and_the_rest_goes_on() -> None:
     scores = np.r_[np.full(3, 0.9), np.full(5, 0.2), np.zeros(992)]
     draw = draw_control(scores, np.ones(1000, dtype=bool), 100, np.random.default_rng(1))
-    assert np.bincount(draw.stratum, minlength=4).tolist() == [3, 5, 0, 92]
+    drawn = {value: int(np.isin(draw.rows, np.flatnonzero(scores == value)).sum()) for value in (0.9, 0.2, 0.0)}
+    assert drawn == {0.9: 3, 0.2: 5, 0.0: 92}
 
 
 def test_strata_and_shares_must_agree() -> None:
+    strata, rng = np.arange(6, dtype=np.int8), np.random.default_rng(1)
     with pytest.raises(ValueError, match="4 shares were given for 6 strata"):
-        draw_control(
-            np.zeros(6), np.ones(6, dtype=bool), 3, np.random.default_rng(1), strata=np.arange(6, dtype=np.int8)
-        )
+        draw_control(np.zeros(6), np.ones(6, dtype=bool), 3, rng, strata=strata, shares=(0.25,) * 4)
+
+
+def test_fine_strata_fall_with_the_score_and_share_the_spread_of_an_answer() -> None:
+    scores = np.random.default_rng(2).random(50_000) ** 12
+    available = np.arange(50_000) % 7 > 0
+    strata = fine_strata(scores, available)
+    assert set(strata[available].tolist()) == set(range(4, 11))
+    assert (strata[~available] == -1).all()
+    assert scores[strata == 5].min() >= 0.5 > scores[strata == 6].max()
+    spread = []
+    for upper, lower in itertools.pairwise(range(4, 11)):
+        assert scores[strata == upper].min() > scores[strata == lower].max()
+    for number in range(6, 11):
+        p = np.maximum(scores[strata == number], 3 / available.sum())
+        spread.append(np.sqrt(p * (1 - p)).sum())
+    assert np.ptp(spread) < 0.02 * np.mean(spread)
+
+
+def test_fine_strata_of_a_network_that_knows_nothing_are_the_rest() -> None:
+    draw = draw_control(np.zeros(500), np.ones(500, dtype=bool), 60, np.random.default_rng(1))
+    assert set(draw.stratum.tolist()) == {10}
+    assert len(draw.rows) == 60
 
 
 def test_a_draw_that_contradicts_itself_is_refused() -> None:

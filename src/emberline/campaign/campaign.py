@@ -23,7 +23,7 @@ from emberline.campaign.panels.registry import chosen
 from emberline.campaign.pool import Pool, TrainingSet, open_pool, starting_set
 from emberline.campaign.predictions import latest_model, load_probabilities
 from emberline.campaign.rounds import predict_pool, run_steps
-from emberline.campaign.summary import summarise
+from emberline.campaign.summary import dry, summarise
 from emberline.campaign.training import join_sets, load_training_set, save_training_set
 from emberline.config import from_toml, to_toml
 from emberline.engine import Engine
@@ -352,7 +352,8 @@ class Campaign:
         return sum(1 for row in self.rounds() if row["batch"] and row["finished"])
 
     def _enough_labels(self) -> bool:
-        return self.config.stop.labels is not None and len(self.labels()) >= self.config.stop.labels
+        stop = self.config.stop
+        return (stop.labels is not None and len(self.labels()) >= stop.labels) or (stop.dry and dry(self))
 
     def _labels_since_training(self) -> bool:
         rounds = self.rounds()

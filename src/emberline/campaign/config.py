@@ -127,14 +127,24 @@ class ControlConfig:
         So many in each round.
     final : int
         So many more once the last round has been trained, where they say most about the catalogue.
+    assume : "nothing" or "scores"
+        What the interval of completeness rests on: the random draw alone, or also on a belief that the odds of being
+        a target rise smoothly with the network's. The second is narrower, and wrong where the belief is; it is told
+        beside the first.
+    unseen : float
+        With ``scores``: the share of targets that are expected to look like anything else to the network.
     """
 
     per_round: int = 0
     final: int = 0
+    assume: Literal["nothing", "scores"] = "nothing"
+    unseen: float = 0.05
 
     def __post_init__(self) -> None:
         if min(self.per_round, self.final) < 0:
             raise ValueError("control labels cannot be fewer than none")
+        if not 0.0 < self.unseen < 1.0:
+            raise ValueError(f"control.unseen is {self.unseen}: choose a share between 0 and 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,15 +157,24 @@ class StopConfig:
         After so many rounds.
     labels : int, optional
         Once so many labels have been given in all, control labels included.
+    worth : float
+        How many new targets 100 labels must bring to be worth the work. When, with 95 % confidence, fewer are expected
+        of the next 100, status and round card say so.
+    dry : bool
+        Whether `run` ends then, too.
     """
 
     rounds: int = 10
     labels: int | None = None
+    worth: float = 5.0
+    dry: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("rounds", self.rounds), ("labels", self.labels)):
             if value is not None and value < 1:
                 raise ValueError(f"stop.{name} is {value}: choose 1 or more")
+        if not 0.0 < self.worth < 100.0:
+            raise ValueError(f"stop.worth is {self.worth}: choose new targets per 100 labels, between 0 and 100")
 
 
 @dataclasses.dataclass(frozen=True)

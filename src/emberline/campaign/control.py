@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,16 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from emberline.campaign.annotation.events import Event
+from emberline.campaign.annotation.state import State
+from emberline.campaign.config import ANSWERS
 from emberline.campaign.pool import Pool
 from emberline.campaign.predictions import round_folder
 from emberline.errors import CampaignError
 from emberline.files import atomic_path
+from emberline.learn.answers import Twice
 from emberline.learn.control import ControlDraw
 
 if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
 
-__all__ = ["control_draws", "save_draw"]
+__all__ = ["control_draws", "revised_answers", "save_draw", "twice_answered"]
 
 
 def save_draw(campaign: Campaign, number: int, draw: ControlDraw) -> None:
@@ -35,6 +40,47 @@ def save_draw(campaign: Campaign, number: int, draw: ControlDraw) -> None:
         np.savez_compressed(
             stream, assignment=draw.assignment, rows=draw.rows, pool=np.array(campaign.pool.fingerprint)
         )
+
+
+def revised_answers(state: State) -> dict[str, str]:
+    """Control spectra whose answer was changed once the network's opinion had been seen → the answer before that.
+
+    An estimate that took the second answer would judge the network by answers that it had a say in.
+    """
+    found = {}
+    for name, stacks in state.labels_by.items():
+        if state.adjudication(name) is None and len(state.opinions(name)) == 1:
+            [(who, holding)] = state.opinions(name).items()
+            blind = [state.events[n] for n in stacks[who] if n < holding.id and not _revealed(state.events[n])]
+            if holding.purpose == "control" and _revealed(holding) and blind and blind[-1].answer != holding.answer:
+                found[name] = blind[-1].answer or ""
+    return found
+
+
+def _revealed(event: Event) -> bool:
+    return bool(event.shown.get("revealed"))
+
+
+def twice_answered(state: State, targets: Collection[str]) -> Twice:
+    """What was said to spectra that two annotators labelled, or one twice, unmarked; for chances of wrong answers.
+
+    Of several annotators' answers the first two count, and a repeat only where nobody else has answered. ``not sure``
+    and ``bad`` are no answers.
+    """
+    pairs = []
+    for name in state.labels_by:
+        answers = [event.answer or "" for event in state.opinions(name).values() if event.answer not in ANSWERS]
+        if len(answers) > 1:
+            pairs.append((answers[0] in targets, answers[1] in targets))
+    for who, tasks in state.repeats_by.items():
+        for stack in tasks.values():
+            second = state.holding(stack)
+            if second is None or len(state.opinions(second.identifier)) > 1:
+                continue
+            first = state.holding([n for n in state.labels_by.get(second.identifier, {}).get(who, []) if n < stack[0]])
+            if first is not None and not {first.answer, second.answer} & set(ANSWERS):
+                pairs.append((first.answer in targets, second.answer in targets))
+    return Twice.of(pairs)
 
 
 def control_draws(campaign: Campaign) -> list[ControlDraw]:

@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 
 from emberline.campaign.annotation.listings import save_candidates
 from emberline.campaign.annotation.state import State
-from emberline.campaign.control import control_draws
+from emberline.campaign.control import control_draws, revised_answers, twice_answered
 from emberline.campaign.predictions import load_probabilities, model_of_round, stream, target_probability
 from emberline.campaign.questions import known_rows
 from emberline.learn.estimate import Estimates, estimate
+from emberline.learn.stopping import Gain, Yield, expected_of_best, gain_of_next, worth_stopping
 
 if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
 
-__all__ = ["answers_by_row", "final_classes", "network_classes", "summarise"]
+__all__ = ["answers_by_row", "dry", "final_classes", "network_classes", "summarise"]
 
 
 def network_classes(campaign: Campaign, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -59,6 +60,10 @@ def _disputed(campaign: Campaign, purpose: str) -> list[str]:
 def estimates(campaign: Campaign, number: int, probabilities: NDArray[np.float32]) -> Estimates:
     """Purity and completeness of the catalogue as it is published, from the control labels."""
     control = answers_by_row(campaign, "control")
+    revised = campaign.database.look(revised_answers)
+    classes = campaign.config.classes
+    for row, first in zip(campaign.pool.rows(revised), revised.values(), strict=True):
+        control[int(row)] = classes.index(first) if first in classes else None
     known = _start_rows(campaign) | answers_by_row(campaign, "query")
     # Control spectra that a strategy chose are known too; a query without an answer is as if it had not been asked.
     known |= {int(row): control[int(row)] for row in known_rows(campaign) if int(row) in control}
@@ -75,7 +80,40 @@ def estimates(campaign: Campaign, number: int, probabilities: NDArray[np.float32
         rng=stream(campaign, number, "estimate"),
         # The published catalogue has the control answers in place of the network's opinion (`final_classes`).
         corrected=True,
+        scores=target_probability(campaign, probabilities),
+        threshold=campaign.config.candidates.threshold,
+        assume=campaign.config.control.assume,
+        unseen=campaign.config.control.unseen,
+        twice=campaign.database.look(lambda state: twice_answered(state, campaign.config.targets)),
     )
+
+
+def gain(campaign: Campaign, current: dict[str, Any], probabilities: NDArray[np.float32]) -> tuple[Yield, Gain | None]:
+    """What the round's queries brought against what its network promised, and what the next 100 would bring.
+
+    Both sums are of the round's own network: before its questions were answered, and now.
+    """
+    number = int(current["number"])
+    mine = {label.identifier: label.answer for label in campaign.labels() if label.purpose == "query"}
+    asked = [q.identifier for q in campaign.database.questions(number) if q.purpose == "query" and not q.added]
+    given = [mine[name] for name in dict.fromkeys(asked) if name in mine]
+    scores = target_probability(campaign, probabilities)
+    available = campaign.pool.usable.copy()
+    available[known_rows(campaign)] = False
+    left = expected_of_best(scores, available, 100)
+    rows = campaign.pool.find(asked)
+    available[rows[rows >= 0]] = True
+    targets = sum(answer in campaign.config.targets for answer in given)
+    here = Yield(len(given), targets, expected_of_best(scores, available, len(given)))
+    earlier = [row["summary"]["yield"] for row in campaign.rounds() if (row["summary"] or {}).get("yield")]
+    return here, gain_of_next([*(Yield(**row) for row in earlier), here], left)
+
+
+def dry(campaign: Campaign) -> bool:
+    """Whether fewer new targets than `[stop]` asks for are expected of the next 100 labels, with 95 % confidence."""
+    summaries = [row["summary"] for row in campaign.rounds() if row["summary"] and row["batch"]]
+    found = summaries[-1].get("gain") if summaries else None
+    return found is not None and worth_stopping(Gain(**found), campaign.config.stop.worth)
 
 
 def _start_rows(campaign: Campaign) -> dict[int, int | None]:
@@ -107,12 +145,19 @@ def summarise(campaign: Campaign, current: dict[str, Any], truth: Mapping[str, s
     }
     model = model_of_round(campaign, number)
     if model is None:
-        return {**summary, "purity": None, "completeness": None, "purity_by_class": {}}
+        nothing: dict[str, Any] = {
+            "purity": None,
+            "completeness": None,
+            "completeness_from_draw": None,
+            "purity_by_class": {},
+        }
+        return {**summary, **nothing, "gain": None, "yield": None}
     probabilities = np.asarray(load_probabilities(campaign, number))
     begun = time.perf_counter()
     found = estimates(campaign, number, probabilities)
     summary["seconds"] = {**summary["seconds"], "estimate": time.perf_counter() - begun}
     classes = campaign.config.classes
+    brought, next_gain = gain(campaign, current, probabilities)
     listed = final_classes(campaign, probabilities)
     save_candidates(campaign, number, listed, probabilities)
     return {
@@ -121,6 +166,12 @@ def summarise(campaign: Campaign, current: dict[str, Any], truth: Mapping[str, s
         "metrics": model.metrics,
         "purity": _plain(found.purity),
         "completeness": _plain(found.completeness),
+        "completeness_from_draw": _plain(found.completeness_from_draw),
+        "assumed": found.assumed,
+        "oracle": None if found.miss is None else {"miss": found.miss, "false": found.false},
+        "revised": len(campaign.database.look(revised_answers)),
+        "yield": dataclasses.asdict(brought),
+        "gain": None if next_gain is None else _plain(next_gain),
         "purity_by_class": {classes[index]: _plain(value) for index, value in found.purity_by_class.items()},
         "truth": {} if truth is None else true_quality(campaign, listed, truth),
     }

@@ -191,6 +191,11 @@ def _status_text(status: dict[str, Any]) -> str:
             f"{row['number']:>5} {row['labels']:>7,} {row['candidates']:>10,}  {_interval(row['purity']):<22} "
             f"{_interval(row['completeness']):<22} {sum(row['seconds'].values()):>7.1f}"
         )
+    gain = next((row["gain"] for row in reversed(status["rounds"]) if row.get("gain")), None)
+    if gain:
+        lines.append(
+            f"New targets expected of the next 100 labels: {gain['value']:.1f} ({gain['low']:.1f}–{gain['high']:.1f})."
+        )
     if status["open_questions"]:
         lines.append(f"{status['open_questions']:,} questions wait for an answer.")
     if status["unanswered"]:

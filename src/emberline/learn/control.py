@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 
 from emberline.learn.strategies import Query, Rows, Strategy
 
-__all__ = ["ControlDraw", "ask", "control_strata", "draw_control"]
+__all__ = ["ControlDraw", "ask", "control_strata", "draw_control", "fine_strata"]
+
+_OLD = 4
+_INSIDE, _OUTSIDE = 2, 5
+_PURITY, _REST = 0.3, 0.2
+_HIDDEN = 0.03
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,6 +87,56 @@ def control_strata(
     return strata
 
 
+def fine_strata(scores: NDArray[Any], available: NDArray[np.bool_], *, threshold: float = 0.5) -> NDArray[np.int8]:
+    """Split the pool where labels say most: 4 and 5 predicted targets, 6 to 10 the others, by falling probability.
+
+    The spread of one answer is √(p (1 − p)). Each side is cut so that its strata hold equal sums of it, and equal
+    numbers of labels in them are then the best allocation (Dalenius & Hodges 1959; Neyman 1934), as far as p is right.
+    Below, p is never taken for less than a small part of a target a pool: how sure the network is there is not known.
+
+    Parameters
+    ----------
+    scores : (N,) float
+        Probability of being a target under the current model; not finite counts as zero.
+    available : (N,) bool
+        Rows that can be drawn.
+    threshold : float
+        From here on a row is a predicted target.
+
+    Returns
+    -------
+    (N,) int8
+        -1 where a row is not available. Equal scores share a stratum.
+    """
+    scores = np.where(np.isfinite(scores), scores, 0.0).astype(np.float64)
+    strata = np.full(len(scores), -1, dtype=np.int8)
+    least = _HIDDEN / max(int(np.count_nonzero(available)), 1)
+    inside = available & (scores >= threshold)
+    outside = available & (scores < threshold)
+    strata[inside] = _OLD + _cut(scores[inside], _INSIDE, least)
+    strata[outside] = _OLD + _INSIDE + _cut(scores[outside], _OUTSIDE, least)
+    return strata
+
+
+def _cut(scores: NDArray[np.float64], parts: int, least: float) -> NDArray[np.int8]:
+    """The part of each score, 0 the highest; parts hold equal sums of the spread of an answer."""
+    if len(scores) == 0:
+        return np.empty(0, dtype=np.int8)
+    p = np.clip(scores, least, max(1 - 1e-2, least))
+    values, inverse = np.unique(-scores, return_inverse=True)
+    spread = np.bincount(inverse, np.sqrt(p * np.maximum(1 - p, 0.0)), len(values))
+    before = np.cumsum(spread) - spread / 2
+    part = np.minimum((parts * before / max(spread.sum(), 1e-300)).astype(np.int8), parts - 1)
+    # Whatever is the lowest is the last part: the rest.
+    return np.asarray((part + (parts - 1 - part[-1]))[inverse], dtype=np.int8)
+
+
+def _fine_shares() -> tuple[float, ...]:
+    """The share of the labels of each of `fine_strata`; the first four numbers belong to `control_strata`."""
+    middle = (1 - _PURITY - _REST) / (_OUTSIDE - 1)
+    return (0.0,) * _OLD + (_PURITY / _INSIDE,) * _INSIDE + (middle,) * (_OUTSIDE - 1) + (_REST,)
+
+
 def draw_control(
     scores: NDArray[Any],
     available: NDArray[np.bool_],
@@ -89,10 +144,13 @@ def draw_control(
     rng: np.random.Generator,
     *,
     threshold: float = 0.5,
-    shares: Sequence[float] = (0.3, 0.1, 0.15, 0.45),
+    shares: Sequence[float] | None = None,
     strata: NDArray[np.int8] | None = None,
 ) -> ControlDraw:
     """Draw a control sample without replacement within strata.
+
+    Which rows a draw can take, and how many of each stratum, may depend on the model and on everything that was asked
+    for by a strategy, but on no control answer: draws stay independent, and the chance of being in any is known.
 
     Parameters
     ----------
@@ -109,11 +167,14 @@ def draw_control(
         From here on a row is a predicted target.
     shares : sequence of float
         The share of `n` of each stratum. What a small stratum cannot take goes to the others; each gets at least two.
+        By default those that go with `fine_strata`; with `strata` of one's own, their sizes.
     strata : (N,) int8, optional
-        Other strata than those of `control_strata`; it must not depend on who is in an earlier draw.
+        Other strata than those of `fine_strata`; it must not depend on who is in an earlier draw.
     """
-    assignment = control_strata(scores, available, threshold=threshold) if strata is None else strata
+    assignment = fine_strata(scores, available, threshold=threshold) if strata is None else strata
     assignment = np.where(available, assignment, -1).astype(np.int8)
+    if shares is None:
+        shares = _fine_shares() if strata is None else np.bincount(assignment[assignment >= 0]).tolist()
     sizes = np.bincount(assignment[assignment >= 0], minlength=len(shares))
     counts = _allocate(sizes, np.asarray(shares, dtype=float), n)
     drawn = [
@@ -127,7 +188,7 @@ def _allocate(sizes: NDArray[np.int64], shares: NDArray[np.float64], n: int) -> 
     """Split `n` by shares, at least two a stratum where it can be, no stratum above its size."""
     if len(sizes) != len(shares):
         raise ValueError(f"{len(shares)} shares were given for {len(sizes)} strata")
-    counts: NDArray[np.int64] = np.minimum(sizes, 2 if n >= 2 * len(sizes) else 0)
+    counts: NDArray[np.int64] = np.minimum(sizes, 2 if n >= 2 * np.count_nonzero(sizes) else 0)
     while (left := n - int(counts.sum())) > 0 and (counts < sizes).any():
         wanted = np.where(counts < sizes, np.maximum(shares, 1e-9), 0.0)
         gap = np.maximum(n * wanted / wanted.sum() - counts, 0) * (counts < sizes)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emberline.errors import CampaignError
+from emberline.learn._sample import SAMPLES, Cell, Counts, Sample, moved_to_known
+from emberline.learn._tail import Scored, local_weights, log_odds, missed_targets
+from emberline.learn.answers import Errors, Twice, errors_of_answers
 from emberline.learn.control import ControlDraw
-from emberline.learn.strategies import Rows
 
-__all__ = ["Estimate", "Estimates", "estimate"]
+__all__ = ["Assume", "Estimate", "Estimates", "estimate"]
 
-_SAMPLES = 20_000
-_SURELY_HIDDEN = 20.0
+Assume = Literal["scores", "nothing"]
+"""What is believed of the unlabelled spectra: that the scores order them, or nothing but that the sample is random."""
+
+_FEWEST_POSITIVES = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +49,14 @@ class Estimates:
         Control answers that name a class, asked-for control rows included.
     unsure : int
         Control answers that name none; they are left out, as if not drawn.
+    completeness_from_draw : Estimate
+        Completeness from the draw alone, whatever is assumed for `completeness`.
+    assumed : "scores" or "nothing"
+        What `completeness` rests on; ``nothing`` where scores were asked for and there were too few positives to learn
+        from.
+    miss, false : float or None
+        The chances, as estimated, that the oracle misses a target, and calls something else a target; None when
+        nothing was answered twice and the answers were taken as true.
     """
 
     purity: Estimate
@@ -52,6 +64,10 @@ class Estimates:
     purity_by_class: dict[int, Estimate]
     labels: int
     unsure: int
+    completeness_from_draw: Estimate
+    assumed: Assume = "nothing"
+    miss: float | None = None
+    false: float | None = None
 
 
 def estimate(
@@ -64,13 +80,19 @@ def estimate(
     rng: np.random.Generator,
     level: float = 0.95,
     corrected: bool = False,
+    scores: NDArray[np.floating] | None = None,
+    threshold: float = 0.5,
+    assume: Assume = "scores",
+    unseen: float = 0.05,
+    twice: Twice | None = None,
 ) -> Estimates:
     """Estimate purity and completeness of the catalogue `predicted` over the pool.
 
     The pool is what is known, which is counted, and the rest, which the control sample stands for: its rows are grouped
     by their chance of being in any draw, split by prediction, and within a group the sample is a simple random one. The
-    interval melds the exact hypergeometric confidence distributions of the groups (Fay, Proschan & Brittain 2015); for
-    one group it is the exact (Clopper–Pearson type) interval for a finite population.
+    number of targets in each group has a mid-p confidence distribution; intervals are the shortest that hold `level` of
+    their sum (Fay, Proschan & Brittain 2015 for the melding). With `scores`, the number of missed targets comes from a
+    model of their odds instead, learnt from the same control labels.
 
     Parameters
     ----------
@@ -89,9 +111,19 @@ def estimate(
     rng : numpy.random.Generator
         For the Monte Carlo sums.
     level : float
-        Confidence level of the intervals, two-sided with equal tails.
+        Confidence level of the intervals.
     corrected : bool
         Judge the catalogue in which control rows have their answers in place of the model's opinion.
+    scores : (N,) float, optional
+        The current target probabilities; without them nothing is assumed.
+    threshold : float
+        From here on a row is a predicted target.
+    assume : "scores" or "nothing"
+        Whether the missed targets are counted by the scores' odds (see `emberline.learn._tail`).
+    unseen : float
+        The share of targets that are expected to look like anything else to the network.
+    twice : Twice, optional
+        What the oracle said to spectra answered twice; the intervals then have room for wrong answers.
 
     Raises
     ------
@@ -99,223 +131,134 @@ def estimate(
         When the known rows show that control rows were kept from the strategies: the sample then no longer stands for
         the rest of the pool.
     """
-    sample = _Sample.gather(draws, answers, np.asarray(predicted), known)
+    sample = Sample.gather(draws, answers, np.asarray(predicted), known)
     wanted = list(targets)
-
-    def judge(classes: list[int]) -> tuple[list[_Cell], list[_Cell], _Counts]:
-        positive = np.isin(sample.predicted, classes)
-        true = np.isin(sample.truth, classes)
-        cells = sample.cells(positive, true, True), sample.cells(positive, true, False)
-        counts = sample.counts(positive, true)
-        return _corrected(*cells, counts) if corrected else (*cells, counts)
-
-    inside, outside, counts = judge(wanted)
+    total = _judge(sample, wanted, corrected)
+    errors = None if twice is None else errors_of_answers(twice, rng, elsewhere=_elsewhere(total.outside))
     by_class = {}
     for target in wanted:
-        cells, _, own = judge([target])
-        by_class[target] = _purity(cells, own, rng, level)
+        by_class[target] = _judge(sample, [target], corrected).purity(errors, rng, level)
+    from_draw = total.completeness(errors, rng, level)
+    best, assumed = from_draw, "nothing"
+    if scores is not None and assume == "scores" and not math.isnan(from_draw.value):
+        scored = _scored(sample, wanted, log_odds(scores, threshold), total, unseen)
+        if scored is not None:
+            missed = missed_targets(scored, rng) + total.drawn_outside
+            best, assumed = total.completeness(errors, rng, level, missed), "scores"
     return Estimates(
-        purity=_purity(inside, counts, rng, level),
-        completeness=_completeness(inside, outside, counts, rng, level),
+        purity=total.purity(errors, rng, level),
+        completeness=best,
         purity_by_class=by_class,
         labels=sum(answer is not None for answer in answers.values()),
         unsure=sum(answer is None for answer in answers.values()),
+        completeness_from_draw=from_draw,
+        assumed="scores" if assumed == "scores" else "nothing",
+        miss=None if errors is None else float(errors.miss.mean()),
+        false=None if errors is None else float(errors.false.mean()),
     )
 
 
 @dataclasses.dataclass(frozen=True)
-class _Counts:
-    """Known rows: predicted (true and false) targets, and missed ones."""
+class _Judged:
+    """The groups of unknown rows that are predicted (`inside`) and that are not, and what is known."""
 
-    hits: int
-    predicted: int
-    missed: int
+    inside: list[Cell]
+    outside: list[Cell]
+    counts: Counts
 
+    @property
+    def drawn_outside(self) -> int:
+        """Targets among the control rows that are not predicted and still count as such."""
+        return sum(cell.positives for cell in self.outside)
 
-@dataclasses.dataclass(frozen=True)
-class _Cell:
-    """One group of unknown rows.
+    def found(
+        self, errors: Errors | None, more: NDArray[np.bool_], rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Draws of the targets in the catalogue, and of those that are known to the oracle by another name."""
+        inside = sum((cell.totals(more, rng) for cell in self.inside), np.zeros(SAMPLES))
+        if errors is None:
+            return inside + self.counts.hits, np.zeros(SAMPLES)
+        right, wrong = errors.split(float(self.counts.hits + self.counts.missed), self.counts.known, rng)
+        hits = right * (self.counts.hits / max(self.counts.hits + self.counts.missed, 1))
+        return hits + errors.truth(inside, sum(cell.size for cell in self.inside), rng), wrong
 
-    Its size, how many of these were drawn and how many of them are positive; the effective number of its control labels
-    and their weighted share of positives, which speak for the rest; and how many labels these are.
-    """
+    def purity(self, errors: Errors | None, rng: np.random.Generator, level: float) -> Estimate:
+        total = self.counts.predicted + sum(cell.size for cell in self.inside)
+        n = sum(cell.labels for cell in self.inside)
+        if total == 0 or (n == 0 and any(cell.size for cell in self.inside)):
+            return _nothing(n)
+        found, _ = self.found(errors, rng.random(SAMPLES) < 0.5, rng)
+        value = (self.counts.hits + sum(cell.mean() for cell in self.inside)) / total
+        return _interval(value if errors is None else None, found / total, n, level)
 
-    size: int
-    drawn: int
-    positives: int
-    effective: float
-    rate: float
-    labels: int
-
-    def mean(self) -> float:
-        """The estimated number of positives in the group."""
-        return self.positives + (self.size - self.drawn) * self.rate
-
-    def totals(self, more: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Draws from the lower (`more` = 0) or upper (1) confidence distribution of the number of positives.
-
-        The tail of a hypergeometric distribution over the population's positives is that of a beta-binomial one, so no
-        test need be inverted. Without a sample the bounds are none and all.
-        """
-        rest = self.size - self.drawn
-        if rest == 0:
-            return np.full(_SAMPLES, float(self.positives))
-        if self.labels == 0:
-            return np.full(_SAMPLES, float(rest * more))
-        yes = self.rate * self.effective + more
-        no = (1 - self.rate) * self.effective + 1 - more
-        share = rng.beta(yes, no, _SAMPLES) if min(yes, no) > 0 else np.full(_SAMPLES, float(yes > 0))
-        return self.positives + rng.binomial(rest, share).astype(np.float64)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Sample:
-    """The pool as an estimate sees it.
-
-    `truth` is -1 where it is not known; `group` is -1 for known rows and rows outside of the pool; `chance` is the
-    probability of having been drawn and answered.
-    """
-
-    predicted: NDArray[np.int64]
-    truth: NDArray[np.int64]
-    known: NDArray[np.bool_]
-    group: NDArray[np.int64]
-    chance: NDArray[np.float64]
-    drawn: Rows
-
-    @classmethod
-    def gather(
-        cls,
-        draws: Sequence[ControlDraw],
-        answers: Mapping[int, int | None],
-        predicted: NDArray[np.int64],
-        known: Mapping[int, int | None],
-    ) -> _Sample:
-        """Take the known rows out of every draw, and work out the chances of the others."""
-        truth = np.full(len(predicted), -1, dtype=np.int64)
-        asked = np.zeros(len(predicted), dtype=bool)
-        asked[list(known)] = True
-        _refuse_hidden(draws, asked)
-        for row, answer in (*answers.items(), *known.items()):
-            truth[row] = -1 if answer is None else answer
-        missed = np.ones(len(predicted))
-        drawn: list[Rows] = []
-        for draw in draws:
-            rows = draw.rows[~asked[draw.rows] & (truth[draw.rows] >= 0)]
-            inside = (draw.assignment >= 0) & ~asked
-            size = np.bincount(draw.assignment[inside], minlength=len(draw.sizes))
-            took = np.bincount(draw.assignment[rows], minlength=len(draw.sizes))
-            missed[inside] *= (1 - took / np.maximum(size, 1))[draw.assignment[inside]]
-            drawn.append(rows)
-        pool = np.zeros(len(predicted), dtype=bool)
-        for draw in draws:
-            pool |= (draw.assignment >= 0) & ~asked
-        group = np.where(pool, _groups(1 - missed, pool), -1)
-        rows = np.unique(np.concatenate(drawn)) if drawn else np.empty(0, dtype=np.int64)
-        return cls(predicted, truth, asked & (truth >= 0), group, 1 - missed, rows)
-
-    def counts(self, positive: NDArray[np.bool_], true: NDArray[np.bool_]) -> _Counts:
-        """What the known rows add to the sums."""
-        parts = (positive & true, positive, ~positive & true)
-        return _Counts(*(int(np.count_nonzero(self.known & part)) for part in parts))
-
-    def cells(self, positive: NDArray[np.bool_], true: NDArray[np.bool_], side: bool) -> list[_Cell]:
-        """The groups of unknown rows on one side of the prediction; a group without sample borrows the nearest rate."""
-        groups = self.group.max(initial=-1) + 1
-        members = self.group[(positive == side) & (self.group >= 0)]
-        sizes = np.bincount(members, minlength=groups)
-        rows = self.drawn[positive[self.drawn] == side]
-        where, yes, weight = self.group[rows], true[rows], 1 / self.chance[rows]
-        n = np.bincount(where, minlength=groups)
-        positives = np.bincount(where, yes, groups)
-        sums, squares = np.bincount(where, weight, groups), np.bincount(where, weight**2, groups)
-        rates = np.bincount(where, weight * yes, groups) / np.maximum(sums, 1e-300)
-        effective = sums**2 / np.maximum(squares, 1e-300)
-        sampled = np.flatnonzero(n)
-        cells = []
-        for g in np.flatnonzero(sizes).tolist():
-            near = sampled[np.argmin(np.abs(sampled - g))] if len(sampled) else -1
-            rate = float(rates[near]) if near >= 0 else 0.5
-            cells.append(_Cell(int(sizes[g]), int(n[g]), int(positives[g]), float(effective[g]), rate, int(n[g])))
-        return cells
+    def completeness(
+        self,
+        errors: Errors | None,
+        rng: np.random.Generator,
+        level: float,
+        modelled: NDArray[np.float64] | None = None,
+    ) -> Estimate:
+        n = sum(cell.labels for cell in (*self.inside, *self.outside))
+        mean = self.counts.hits + sum(cell.mean() for cell in self.inside)
+        mean_missed = self.counts.missed + sum(cell.mean() for cell in self.outside)
+        if mean + mean_missed == 0 or (self.outside and not any(cell.labels for cell in self.outside)):
+            return _nothing(n)
+        more = rng.random(SAMPLES) < 0.5
+        found, wrong = self.found(errors, more, rng)
+        missed = modelled
+        if missed is None:
+            missed = sum((cell.totals(~more, rng) for cell in self.outside), np.zeros(SAMPLES))
+        if errors is not None:
+            missed = errors.truth(missed, sum(cell.size for cell in self.outside), rng)
+        missed = missed + wrong + self.counts.missed
+        plain = errors is None and modelled is None
+        # Half a target up or down: the interval ends between whole numbers of missed targets, not always beyond them.
+        certain = not any(cell.size > cell.drawn for cell in self.outside) and errors is None
+        blurred = missed if certain else np.maximum(missed + rng.random(SAMPLES) - 0.5, 0.0)
+        ratio = np.where(found + blurred > 0, found / np.maximum(found + blurred, 1e-9), rng.random(SAMPLES))
+        return _interval(mean / (mean + mean_missed) if plain else None, ratio, n, level, shortest=modelled is not None)
 
 
-def _groups(chance: NDArray[np.float64], pool: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Number the rows by chance: one group a distinct value, neighbours within a factor of two joined when many.
-
-    A chance of one (a census) and of zero stay by themselves.
-    """
-    values, inverse = np.unique(np.round(chance, 12), return_inverse=True)
-    if len(np.unique(inverse[pool])) <= 6:
-        return inverse.astype(np.int64)
-    number = np.zeros(len(values), dtype=np.int64)
-    start = values[0]
-    for i in range(1, len(values)):
-        apart = values[i] > 2 * start or values[i] == 1.0
-        number[i] = number[i - 1] + apart
-        start = values[i] if apart else start
-    return number[inverse]
+def _judge(sample: Sample, classes: list[int], corrected: bool) -> _Judged:
+    positive, true = np.isin(sample.predicted, classes), np.isin(sample.truth, classes)
+    cells = sample.cells(positive, true, True), sample.cells(positive, true, False)
+    counts = sample.counts(positive, true)
+    return _Judged(*moved_to_known(*cells, counts)) if corrected else _Judged(*cells, counts)
 
 
-def _refuse_hidden(draws: Sequence[ControlDraw], asked: NDArray[np.bool_]) -> None:
-    """Stop when strategies asked about many rows of sampled strata and never met a control row."""
-    expected, met = 0.0, 0
-    for draw in draws:
-        took, sizes = np.bincount(draw.stratum, minlength=len(draw.sizes)), draw.sizes
-        later = asked & (draw.assignment >= 0)
-        expected += float((took / np.maximum(sizes, 1))[draw.assignment[later]].sum())
-        met += int(np.count_nonzero(asked[draw.rows]))
-    if met == 0 and expected > _SURELY_HIDDEN:
-        raise CampaignError(
-            "the strategies were kept from control rows, so the control sample does not stand for the rest of the pool",
-            found="no control row among the rows asked about since the draw",
-            expected=f"about {expected:.0f}",
-            action="Choose queries by emberline.learn.control.ask, and pass the control rows that it meets as known.",
-        )
+def _elsewhere(outside: list[Cell]) -> tuple[int, int]:
+    """Control answers that name a target, and all of them, among spectra that are not predicted."""
+    labels = sum(cell.labels for cell in outside)
+    return min(labels, round(sum(cell.rate * cell.labels for cell in outside))), labels
 
 
-def _corrected(inside: list[_Cell], outside: list[_Cell], counts: _Counts) -> tuple[list[_Cell], list[_Cell], _Counts]:
-    """Move the control rows from the groups to the known rows, as hits or as true negatives."""
-    found = sum(cell.positives for cell in (*inside, *outside))
-
-    def rest(cells: list[_Cell]) -> list[_Cell]:
-        return [dataclasses.replace(cell, size=cell.size - cell.drawn, drawn=0, positives=0) for cell in cells]
-
-    return rest(inside), rest(outside), _Counts(counts.hits + found, counts.predicted + found, counts.missed)
-
-
-def _purity(cells: list[_Cell], counts: _Counts, rng: np.random.Generator, level: float) -> Estimate:
-    total = counts.predicted + sum(cell.size for cell in cells)
-    n = sum(cell.labels for cell in cells)
-    if total == 0 or (n == 0 and any(cell.size for cell in cells)):
-        return _nothing(n)
-    low = sum((cell.totals(0, rng) for cell in cells), np.full(_SAMPLES, float(counts.hits)))
-    high = sum((cell.totals(1, rng) for cell in cells), np.full(_SAMPLES, float(counts.hits)))
-    value = (counts.hits + sum(cell.mean() for cell in cells)) / total
-    return _interval(value, low / total, high / total, n, level)
+def _scored(sample: Sample, wanted: list[int], x: NDArray[np.float64], total: _Judged, unseen: float) -> Scored | None:
+    """The control labels with their scores; None when they hold too few targets, or nothing else, to learn from."""
+    true = np.isin(sample.truth, wanted)
+    y = true[sample.drawn]
+    if np.count_nonzero(y) < _FEWEST_POSITIVES or y.all():
+        return None
+    open_rows = sample.group >= 0
+    open_rows[sample.drawn] = False
+    rest = x[open_rows & ~np.isin(sample.predicted, wanted)]
+    found = total.counts.hits + sum(cell.mean() for cell in total.inside)
+    background = unseen * max(found, 1.0) / max(len(rest), 1)
+    weight = local_weights(x[sample.drawn], sample.chance[sample.drawn])
+    return Scored(x[sample.drawn], y, weight, rest, min(background, 0.5))
 
 
-def _completeness(
-    inside: list[_Cell], outside: list[_Cell], counts: _Counts, rng: np.random.Generator, level: float
+def _interval(
+    value: float | None, draws: NDArray[np.float64], n: int, level: float, *, shortest: bool = False
 ) -> Estimate:
-    n = sum(cell.labels for cell in (*inside, *outside))
-    found = counts.hits + sum(cell.mean() for cell in inside)
-    missed = counts.missed + sum(cell.mean() for cell in outside)
-    if found + missed == 0 or (outside and not any(cell.labels for cell in outside)):
-        return _nothing(n)
-
-    def ratio(more: int) -> NDArray[np.float64]:
-        hits = sum((cell.totals(more, rng) for cell in inside), np.full(_SAMPLES, float(counts.hits)))
-        misses = sum((cell.totals(1 - more, rng) for cell in outside), np.full(_SAMPLES, float(counts.missed)))
-        return np.where(hits + misses > 0, hits / np.maximum(hits + misses, 1), float(more))
-
-    return _interval(found / (found + missed), ratio(0), ratio(1), n, level)
-
-
-def _interval(value: float, low: NDArray[np.float64], high: NDArray[np.float64], n: int, level: float) -> Estimate:
-    tail = (1 - level) / 2
-    bottom, top = float(np.quantile(low, tail)), float(np.quantile(high, 1 - tail))
-    return Estimate(float(value), min(bottom, float(value)), max(top, float(value)), n)
+    """The interval with equal tails, or the shortest, that holds `level` of the draws; `value` is made to lie in it."""
+    value = float(np.median(draws)) if value is None else float(value)
+    ordered = np.sort(draws)
+    width = min(math.ceil(level * len(ordered)), len(ordered) - 1)
+    begin = (len(ordered) - width) // 2
+    if shortest:
+        begin = int(np.argmin(ordered[width:] - ordered[: len(ordered) - width]))
+    low, high = float(ordered[begin]), float(ordered[min(begin + width, len(ordered) - 1)])
+    return Estimate(value, min(low, value), max(high, value), n)
 
 
 def _nothing(n: int) -> Estimate:

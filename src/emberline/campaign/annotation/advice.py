@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 from emberline.campaign.annotation.agreement import Share, wilson
+from emberline.learn.stopping import Gain, worth_stopping
 
 __all__ = ["DRY", "ENOUGH", "FEWEST", "SETTLED", "Advice", "Reason", "advise"]
 
@@ -64,7 +65,15 @@ class Advice:
     reasons: tuple[Reason, ...]
 
 
-def advise(labels: int, targets: int, rounds: int, overlap: float | None, completeness: Share | None) -> Advice:
+def advise(
+    labels: int,
+    targets: int,
+    rounds: int,
+    overlap: float | None,
+    completeness: Share | None,
+    gain: Gain | None = None,
+    worth: float = 100 * DRY,
+) -> Advice:
     """Whether to go on.
 
     Parameters
@@ -77,8 +86,16 @@ def advise(labels: int, targets: int, rounds: int, overlap: float | None, comple
         Of the candidates of either of the last two rounds, the share that both list.
     completeness : Share or None
         Estimated from control labels.
+    gain : Gain, optional
+        New targets expected of the next 100 labels; where there is one it takes the place of the yield so far.
+    worth : float
+        How many new targets 100 labels must bring to be worth the work.
     """
-    reasons = (_yield(labels, targets), _candidates(overlap), _completeness(completeness))
+    reasons = (
+        _yield(labels, targets) if gain is None else _gain(gain, worth),
+        _candidates(overlap),
+        _completeness(completeness),
+    )
     dry, settled, complete = (reason.met for reason in reasons)
     if rounds < 2 or dry is None or settled is None:
         return Advice("too early", "Too little is known yet to say whether to stop: label another round.", reasons)
@@ -105,6 +122,16 @@ def _yield(labels: int, targets: int) -> Reason:
         f" fewer than {100 * share.high:.1f}."
     )
     return Reason("yield", share.high, DRY, share.high < DRY, text)
+
+
+def _gain(gain: Gain, worth: float) -> Reason:
+    text = (
+        f"New targets expected of the next 100 labels: {gain.value:.1f} (95 % interval {gain.low:.1f} to"
+        f" {gain.high:.1f}). They are worth the work from {worth:g} on."
+    )
+    if gain.n < FEWEST:
+        return Reason("yield", None, worth / 100, None, f"{text} {gain.n} query labels are too few to conclude from.")
+    return Reason("yield", gain.high / 100, worth / 100, worth_stopping(gain, worth), text)
 
 
 def _candidates(overlap: float | None) -> Reason:

@@ -12,6 +12,7 @@ from emberline.campaign.annotation.agreement import Agreement, Share, agreement
 from emberline.campaign.annotation.handout import agenda_of
 from emberline.campaign.annotation.listings import candidates_of_round
 from emberline.campaign.annotation.state import State
+from emberline.learn.stopping import Gain
 
 if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
@@ -78,6 +79,10 @@ class RoundCard:
     new_candidates : tuple of NewCandidate
         The most probable first, at most 24.
     advice : Advice
+    gain : Gain or None
+        New targets expected of the next 100 labels.
+    completeness_from_draw : Share or None
+        The completeness that rests on the random draw alone, where `completeness` assumes more; else None.
     """
 
     campaign: str
@@ -95,6 +100,8 @@ class RoundCard:
     curve: tuple[CurvePoint, ...]
     new_candidates: tuple[NewCandidate, ...]
     advice: Advice
+    gain: Gain | None
+    completeness_from_draw: Share | None
 
 
 def round_card(campaign: Campaign) -> RoundCard:
@@ -107,6 +114,8 @@ def round_card(campaign: Campaign) -> RoundCard:
     mine = [entry.identifier for entry in entries if entry.round == newest]
     answered = campaign.database.look(State.answered)
     last = curve[-1] if curve else None
+    newest_summary: dict[str, Any] = next((row["summary"] for row in reversed(rounds) if row["summary"]), {})
+    gain = _gain(rounds)
     return RoundCard(
         campaign=campaign.config.name,
         open_round=rounds[-1]["number"] if rounds and not rounds[-1]["finished"] else None,
@@ -122,8 +131,19 @@ def round_card(campaign: Campaign) -> RoundCard:
         agreement=agreement(campaign),
         curve=curve,
         new_candidates=_new(lists),
-        advice=_advice(rounds, curve, lists),
+        advice=_advice(rounds, curve, lists, gain, campaign.config.stop.worth),
+        gain=gain,
+        completeness_from_draw=(
+            _share(newest_summary["completeness_from_draw"]) if newest_summary.get("assumed") == "scores" else None
+        ),
     )
+
+
+def _gain(rounds: list[dict[str, Any]]) -> Gain | None:
+    """Of the last finished round that asked; None for rounds of older versions."""
+    asked = [row["summary"] for row in rounds if row["summary"] and row["batch"]]
+    found = asked[-1].get("gain") if asked else None
+    return None if found is None else Gain(**found)
 
 
 def _point(summary: Mapping[str, Any]) -> CurvePoint:
@@ -185,7 +205,9 @@ def _annotators(state: State) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def _advice(rounds: list[dict[str, Any]], curve: tuple[CurvePoint, ...], lists: _Lists) -> Advice:
+def _advice(
+    rounds: list[dict[str, Any]], curve: tuple[CurvePoint, ...], lists: _Lists, gain: Gain | None, worth: float
+) -> Advice:
     asking = {row["number"] for row in rounds if row["batch"] and row["summary"]}
     counts = {}
     before = 0
@@ -204,4 +226,6 @@ def _advice(rounds: list[dict[str, Any]], curve: tuple[CurvePoint, ...], lists: 
         trained,
         overlap,
         curve[-1].completeness if curve else None,
+        gain,
+        worth,
     )

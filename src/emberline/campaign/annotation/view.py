@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["STRATA", "Opinion", "SpectrumView", "Why", "Window", "opinion_of", "view_of"]
 
-STRATA = ("predicted targets", "near the threshold", "the most probable of the rest", "the rest")
-"""The strata of a control sample, by number; see `emberline.learn.control.control_strata`."""
+STRATA = (
+    "predicted targets", "near the threshold", "the most probable of the rest", "the rest",
+    "the surest predicted targets", "the other predicted targets", "the most probable of what is not predicted",
+    "the next probable", "the less probable", "the improbable", "the rest",
+)  # fmt: skip
+"""The strata of a control sample, by number; see `emberline.learn.control.fine_strata` and `control_strata`."""
 
 
 @dataclasses.dataclass(frozen=True)
