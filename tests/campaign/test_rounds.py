@@ -161,3 +161,18 @@ def test_the_note_is_json(campaign: Campaign) -> None:
     campaign.predict()
     note = json.loads((newest(campaign) / "runtime.json").read_text())
     assert Choice(**note) == runtime_of_round(campaign, number(campaign))
+
+
+def test_a_run_reads_the_pool_on_its_engine(campaign: Campaign) -> None:
+    read: list[int] = []
+    real = LocalEngine.map_batches
+
+    class Watched(LocalEngine):
+        """Notes that it was used."""
+
+        def map_batches(self, *args: Any, **options: Any) -> Any:
+            read.append(1)
+            return real(self, *args, **options)
+
+    campaign.run(campaign.path.parent / "truth.csv", rounds=2, engine=Watched())
+    assert len(read) == 2, "the second round and the closing one"
