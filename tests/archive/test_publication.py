@@ -105,3 +105,13 @@ def test_what_goes_wrong_while_sorting_outside_is_said(tmp_path: Path, monkeypat
             ingest_blocks([make_block(400, first=5)], tmp_path / "a", survey="test")
     assert (tmp_path / "a" / "catalogue.parquet").read_bytes() == before
     assert ingest_blocks([make_block(400, first=5)], tmp_path / "a", survey="test").total == 405
+
+
+def test_what_a_killed_sort_put_aside_is_cleared_away(tmp_path: Path) -> None:
+    ingest_blocks([make_block(5)], tmp_path / "a", survey="test")
+    aside, torn = tmp_path / "a" / "pending" / publication.ASIDE, tmp_path / "a" / "pending" / ".1.json.part"
+    aside.mkdir()
+    (aside / "duckdb_temp_storage-0.tmp").write_bytes(b"x")
+    torn.write_bytes(b"x")
+    ingest_blocks([make_block(5)], tmp_path / "a", survey="test")
+    assert not list((tmp_path / "a" / "pending").iterdir())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from emberline.archive.catalogue import read_catalogue, rows_at, write_catalogue
 from emberline.archive.index import CatalogueFile
 from emberline.archive.known import Digests, KnownNames
 from emberline.archive.parts import PartFile, keep_rows
-from emberline.archive.publication import Growth, write_grown
+from emberline.archive.publication import ASIDE, Growth, write_grown
 from emberline.archive.schema import CATALOGUE_SCHEMA, REJECTED_SCHEMA, ArchiveInfo
 from emberline.errors import ArchiveError, ReadError
 from emberline.files import atomic_path, exclusive_lock, write_text
@@ -172,6 +173,7 @@ class Ledger:
 
     def clean(self) -> None:
         """Remove what a killed or failed run left and nobody counts."""
+        shutil.rmtree(self.pending_folder / ASIDE, ignore_errors=True)
         with contextlib.suppress(OSError):
             for path in self.spectra_folder.iterdir():
                 if path.name not in self._counted:

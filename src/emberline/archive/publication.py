@@ -27,7 +27,10 @@ from emberline.archive.schema import CATALOGUE_SCHEMA
 from emberline.errors import EmberlineError
 from emberline.files import atomic_path
 
-__all__ = ["Growth", "write_grown"]
+__all__ = ["ASIDE", "Growth", "write_grown"]
+
+ASIDE = ".sorting"
+"""The folder in ``pending/`` for what exceeds memory while the catalogue is sorted."""
 
 _SORT_MEMORY = "1GB"
 _IN_MEMORY = 262_144  # rows: fewer are sorted here, before DuckDB has started
@@ -161,7 +164,7 @@ def _sorted(tables: Iterable[pa.Table], rows: int, folder: Path) -> Iterator[pa.
         table = pa.concat_tables([CATALOGUE_SCHEMA.empty_table(), *tables])
         yield table.sort_by([("healpix", "ascending"), ("identifier", "ascending")])
         return
-    yield from _sorted_outside(tables, folder / ".sorting")
+    yield from _sorted_outside(tables, folder / ASIDE)
 
 
 def _sorted_outside(tables: Iterable[pa.Table], aside: Path) -> Iterator[pa.Table]:
