@@ -195,8 +195,8 @@ def submit(
     """Make a job and run it.
 
     TYPE is ingest, harvest, features, simulate, round, predict, context, candidates, crossmatch or report; a list is
-    given by repeating its key. Paths are relative to the workspace. On a folder without a server, a process of its own does the work; it goes on
-    when the terminal is closed, and ends when nothing is left to do.
+    given by repeating its key. Paths are relative to the workspace. On a folder without a server, a process of its own
+    does the work; it goes on when the terminal is closed, and ends when nothing is left to do.
     """
     if waits and hold:
         raise click.UsageError("--wait would wait for ever for a job that is held: leave one of them out.")
