@@ -1,8 +1,8 @@
 """How true and how narrow the intervals of purity and completeness are, over simulated campaigns.
 
 ``python benchmarks/estimates.py --out folder`` runs 300 campaigns at each prevalence and writes ``estimates.json`` and
-``estimates.svg``; ``--plot estimates.json`` draws the plot again. No network is trained: the scores of
-a campaign's pool set targets apart by a random amount, are badly calibrated by a random factor and power, and get better round by round.
+``estimates.svg``; ``--plot estimates.json`` draws the plot again. No network is trained: the scores of a pool set
+targets apart by a random amount, are badly calibrated by a random power, and get better round by round.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether the stopping rule stops where it should, over simulated campaigns.
 
-``python benchmarks/stopping.py --out folder`` writes ``stopping.json``. Worth: each target that a label finds counts 1,
-each label costs ``worth / 100``. The best point is the round after which targets less costs are most. A campaign stopped
+``python benchmarks/stopping.py --out folder`` writes ``stopping.json``. Each target that a label finds counts 1, each
+label costs ``worth / 100``. The best point is the round after which targets less costs are most. A campaign stopped
 well when it has at least nine tenths of what it would have at its best point.
 """
 
@@ -64,8 +64,8 @@ def main() -> None:
     """Run campaigns at each prevalence, and write them down."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--campaigns", type=int, default=100)
-    parser.add_argument("--pool", type=int, default=50_000)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--pool", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--worth", type=float, default=5.0)
     parser.add_argument("--prevalence", type=float, nargs="+", default=(0.001, 0.005, 0.01))
     parser.add_argument("--kind", nargs="+", default=["linear", "hidden"])

@@ -111,7 +111,7 @@ def gain(campaign: Campaign, current: dict[str, Any], probabilities: NDArray[np.
 
 def dry(campaign: Campaign) -> bool:
     """Whether fewer new targets than `[stop]` asks for are expected of the next 100 labels, with 95 % confidence."""
-    summaries = [row["summary"] for row in campaign.rounds() if row["summary"] and row["batch"]]
+    summaries = [row["summary"] for row in campaign.rounds() if row["summary"]]
     found = summaries[-1].get("gain") if summaries else None
     return found is not None and worth_stopping(Gain(**found), campaign.config.stop.worth)
 

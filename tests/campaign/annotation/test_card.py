@@ -18,6 +18,7 @@ from emberline.campaign.annotation.listings import candidates_of_round
 from emberline.campaign.config import AnnotationConfig, ControlConfig, PoolConfig, StopConfig
 from emberline.errors import ConfigError
 from emberline.learn import TrainConfig
+from emberline.learn.stopping import Gain
 from emberline.provenance import plain
 
 
@@ -28,6 +29,7 @@ def run(survey: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "guide.md").write_text("# Emission\n\nLook at Hα.", encoding="utf-8")
     config = CampaignConfig(
         name="Card",
+        seed=2,
         classes=("none", "emission"),
         targets=("emission",),
         recipe="halpha-140",
@@ -55,6 +57,11 @@ def test_the_card_says_what_the_rounds_came_to(run: Path, monkeypatch: pytest.Mo
     assert (card.open_round, card.last_round, card.asked, card.answered) == (3, 2, len(asked), len(asked & known))
     assert card.completeness is not None
     assert card.completeness.value == last["completeness"]["value"]
+    assert card.gain is not None
+    assert 0 <= card.gain.low <= card.gain.value <= card.gain.high == last["gain"]["high"]
+    assert card.gain.n == sum(campaign.rounds()[number]["summary"]["yield"]["labels"] for number in (1, 2))
+    assert card.advice.reasons[0].text.startswith("New targets expected of the next 100 labels")
+    assert card.completeness_from_draw is None, "nothing more was assumed"
     assert [point.round for point in card.curve] == [0, 1, 2]
     assert card.curve[0].purity is None, "before the first network nothing is estimated"
     assert sum(card.classes.values()) == len(campaign.labels()) == card.annotators["ann"]
@@ -175,3 +182,10 @@ def test_the_advice_follows_its_rules(
     assert advice.verdict == verdict
     assert [reason.rule for reason in advice.reasons] == ["yield", "candidates", "completeness"]
     assert all((reason.met is None) == (reason.value is None) for reason in advice.reasons)
+
+
+@pytest.mark.parametrize(("high", "met"), [(2.9, True), (3.1, False)])
+def test_the_expected_gain_is_held_against_what_labels_are_worth(high: float, met: bool) -> None:
+    reason = advise(200, 0, 3, 0.99, None, Gain(1.0, 0.2, high, 200), 3.0).reasons[0]
+    assert (reason.rule, reason.met, reason.limit) == ("yield", met, 0.03)
+    assert advise(20, 0, 3, 0.99, None, Gain(1.0, 0.2, high, 20), 3.0).reasons[0].met is None

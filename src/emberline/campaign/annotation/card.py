@@ -140,9 +140,9 @@ def round_card(campaign: Campaign) -> RoundCard:
 
 
 def _gain(rounds: list[dict[str, Any]]) -> Gain | None:
-    """Of the last finished round that asked; None for rounds of older versions."""
-    asked = [row["summary"] for row in rounds if row["summary"] and row["batch"]]
-    found = asked[-1].get("gain") if asked else None
+    """Of the last finished round; None without a network, and for rounds of older versions."""
+    finished = [row["summary"] for row in rounds if row["summary"]]
+    found = finished[-1].get("gain") if finished else None
     return None if found is None else Gain(**found)
 
 
