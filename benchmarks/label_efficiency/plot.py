@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from benchmarks.label_efficiency.contestants import CONTESTANTS
-from benchmarks.label_efficiency.table import Record, Setting, calibration_of, groups, interval
+from benchmarks.label_efficiency.table import FEWEST, Record, Setting, at_labels, calibration_of, groups, interval
 
 __all__ = ["draw"]
 
@@ -33,7 +33,7 @@ def draw(folder: Path, out: Path) -> list[Path]:
     for setting, by_name in groups(folder).items():
         if setting.start == "few":
             noise = f"-noise-{setting.noise:g}" if setting.noise else ""
-            name = f"{setting.pool}-{setting.size}-{setting.batch}x{setting.rounds}{noise}"
+            name = f"{setting.pool}-{setting.size}-{setting.batch}{noise}"
             made.append(_save(_curves(setting, by_name), out / f"{name}.png"))
     bins = {name: table for name, (table, _) in calibration_of(folder).items()}
     if bins:
@@ -50,7 +50,7 @@ def _figure(columns: int) -> tuple[Any, Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.2 * columns, 4.2), layout="constrained")
+    figure = Figure(figsize=(4.6 * columns + 1.4, 4.0), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(1, columns, squeeze=False)[0]
 
@@ -62,19 +62,18 @@ def _curves(setting: Setting, by_name: dict[str, list[Record]]) -> Any:
         records = by_name[name]
         colour, line = _STYLES.get(name, (None, "--" if CONTESTANTS[name].group == "other tools" else "-"))
         colour = colour or next(colours)
-        labels = [point["labels"] for point in records[0]["curve"]]
-        for axes, values in (
-            (left, [[point["completeness"] for point in r["curve"]] for r in records]),
-            (right, [[point["found"] / r["targets"] for point in r["curve"]] for r in records]),
-        ):
-            mean, low, high = np.array([interval(column) for column in zip(*values, strict=True)]).T
+        labels = sorted({point["labels"] for record in records for point in record["curve"]})
+        total = np.mean([record["targets"] for record in records])
+        for axes, key, unit in ((left, "completeness", 1.0), (right, "found", total)):
+            values = [np.array(at_labels(records, count, key)) / unit for count in labels]
+            mean, low, high = np.array([interval(column) for column in values]).T
             axes.plot(labels, mean, line, color=colour, label=f"{name} ({len(records)})", marker=".")
-            if len(records) > 1:
+            if min(map(len, values)) >= FEWEST:
                 axes.fill_between(labels, np.clip(low, 0, 1), np.clip(high, 0, 1), color=colour, alpha=0.12, lw=0)
     left.axhline(0.95, color="0.8", lw=0.8)
     left.set(xlabel="labels", ylabel="completeness at 95 % purity", ylim=(0, 1.01), title=setting.pool)
     right.set(xlabel="labels", ylabel="share of the targets labelled", ylim=(0, 1.01))
-    right.legend(fontsize=7, title="contestant (seeds)", title_fontsize=7)
+    figure.legend(*right.get_legend_handles_labels(), fontsize=7, title="contestant (seeds)", loc="outside right upper")
     return figure
 
 

@@ -12,22 +12,33 @@ import numpy as np
 from benchmarks.label_efficiency.measures import calibration_error, merge
 from benchmarks.label_efficiency.units import Unit, read
 
-__all__ = ["Setting", "calibration_of", "calibration_table", "groups", "interval", "labels_needed", "tables"]
+__all__ = [
+    "FEWEST",
+    "Setting",
+    "at_labels",
+    "calibration_of",
+    "calibration_table",
+    "groups",
+    "interval",
+    "labels_needed",
+    "tables",
+]
 
 _GOAL = 0.95
-_MOST = 2000
+_LARGE = 2000
+FEWEST = 3
+"""Seeds for which an interval is given; the numbers of fewer stand by themselves."""
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Setting:
-    """What is compared within one table: everything of a unit but the contestant and the seed."""
+    """What is compared within one table: everything of a unit but contestant, rounds and seed."""
 
     pool: str
     size: int
     noise: float
     start: str
     batch: int
-    rounds: int
 
     @classmethod
     def of(cls, unit: Unit) -> Setting:
@@ -81,34 +92,50 @@ def tables(folder: Path) -> str:
 def _comparison(setting: Setting, by_name: dict[str, list[Record]]) -> str:
     from benchmarks.label_efficiency.contestants import CONTESTANTS
 
-    rows = [["contestant", "seeds", "completeness at half and at all labels", "labels to 95 %", "found", "s a round"]]
+    names = sorted(by_name, key=list(CONTESTANTS).index)
     if setting.start == "zero":
-        rows = [["contestant", "seeds", "label that showed the first target, by seed"]]
-    for name in sorted(by_name, key=list(CONTESTANTS).index):
-        records = by_name[name]
-        if setting.start == "zero":
-            firsts = [record["first_target"] or f"none in {record['curve'][-1]['labels']}" for record in records]
-            rows.append([name, str(len(records)), ", ".join(map(str, firsts))])
-        else:
-            rows.append([name, str(len(records)), *_row(records)])
+        rows = [["contestant", "seeds", "label that showed the first target", "targets found"]]
+        rows += [[name, str(len(by_name[name])), *_first(by_name[name])] for name in names]
+    else:
+        labels = _shown({point["labels"] for some in by_name.values() for r in some for point in r["curve"]})
+        rows = [["contestant", "seeds", *(f"{count} labels" for count in labels), "to 95 %", "found", "s a round"]]
+        rows += [[name, str(len(by_name[name])), *_row(by_name[name], labels)] for name in names]
     return f"### {setting}\n\n" + _markdown(rows)
 
 
-def _row(records: list[Record]) -> list[str]:
-    last = len(records[0]["curve"]) - 1
-    middle = (last + 1) // 2
-    points = [[record["curve"][turn] for record in records] for turn in (middle, last)]
-    at = [f"{column[0]['labels']}: {_spread([point['completeness'] for point in column])}" for column in points]
-    needed = [labels_needed(record["curve"]) for record in records]
-    said = ", ".join("not reached" if value is None else str(value) for value in needed)
+def _first(records: list[Record]) -> list[str]:
+    """By seed: the first target's label, and how many targets the labels had shown in the end."""
+    firsts = [record["first_target"] or f"none in {record['curve'][-1]['labels']}" for record in records]
+    return [", ".join(map(str, firsts)), ", ".join(f"{r['curve'][-1]['found']} of {r['targets']}" for r in records)]
+
+
+def _shown(labels: set[int]) -> list[int]:
+    """Three numbers of labels at which completeness is given: early, half-way, and at the end."""
+    every = sorted(labels)
+    return sorted({every[min(1, len(every) - 1)], every[len(every) // 2], every[-1]})
+
+
+def at_labels(records: list[Record], labels: int, key: str) -> list[float]:
+    """What the searches had reached at a number of labels, as far as they went."""
+    return [point[key] for record in records for point in record["curve"] if point["labels"] == labels]
+
+
+def _row(records: list[Record], labels: list[int]) -> list[str]:
+    reached = [_spread(at_labels(records, count, "completeness")) for count in labels]
+    needed = [labels_needed(record["curve"]) or f"> {record['curve'][-1]['labels']}" for record in records]
     found = np.mean([record["curve"][-1]["found"] / record["targets"] for record in records])
     seconds = np.median([point["processor"] for record in records for point in record["curve"]])
-    return ["; ".join(at), said, f"{found:.0%}", f"{seconds:.2g}"]
+    last = max(record["curve"][-1]["labels"] for record in records)
+    return [*reached, ", ".join(map(str, needed)), f"{found:.0%} in {last}", f"{seconds:.2g}"]
 
 
 def _spread(values: list[float]) -> str:
+    if not values:
+        return "not run"
+    if len(values) < FEWEST:
+        return ", ".join(f"{value:.3f}" for value in values)
     mean, low, high = interval(values)
-    return f"{mean:.3f}" if np.isnan(low) else f"{mean:.3f} ({max(low, 0):.3f} to {min(high, 1):.3f})"
+    return f"{mean:.3f} ({max(low, 0):.3f} to {min(high, 1):.3f})"
 
 
 def calibration_of(folder: Path) -> dict[str, tuple[dict[str, Any], int]]:
@@ -122,7 +149,7 @@ def calibration_of(folder: Path) -> dict[str, tuple[dict[str, Any], int]]:
 
 
 def _trust(path: Path) -> str:
-    records = [record for record in read(path) if record["unit"]["size"] >= _MOST]
+    records = [record for record in read(path) if record["unit"]["size"] >= _LARGE]
     if not records:
         return ""
     rows = [["class left out", "AUROC of the distance", "of the disagreement", "flagged", "called a target"]]
