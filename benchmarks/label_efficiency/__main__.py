@@ -1,4 +1,4 @@
-"""Run the grid, print its table, draw its figures: ``python -m benchmarks.label_efficiency run|trust|table|plot``."""
+"""Run the grid, print its tables, draw its figures: ``python -m benchmarks.label_efficiency COMMAND``."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ def _parser() -> argparse.ArgumentParser:
     trust = commands.add_parser("trust", help="the flag of what is unlike the training, on classes left out of it")
     trust.add_argument("--size", type=int, default=20_000)
     trust.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    extremes = commands.add_parser("extremes", help="targets among what lies farthest out, by leading components")
+    extremes.add_argument("--pool", choices=list(POOLS), default="sim-0.1")
+    extremes.add_argument("--size", type=int, default=40_000)
+    extremes.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    extremes.add_argument("--cache", type=Path, help="folder of pools")
     commands.add_parser("table", help="print the tables")
     plot = commands.add_parser("plot", help="draw the figures")
     plot.add_argument("--out", type=Path, default=STATIC)
@@ -53,6 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from benchmarks.label_efficiency.trust import evaluate_all
 
         evaluate_all(options.results / "trust.jsonl", options.size, options.seeds)
+    elif options.command == "extremes":
+        from benchmarks.label_efficiency import extremes
+
+        file = options.results / "extremes.jsonl"
+        extremes.evaluate_all(file, options.pool, options.size, options.seeds, options.cache)
     elif options.command == "table":
         from benchmarks.label_efficiency.table import tables
 

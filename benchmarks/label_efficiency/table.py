@@ -58,7 +58,7 @@ def groups(folder: Path) -> dict[Setting, dict[str, list[Record]]]:
     """All records of a folder by setting and contestant, those of a unit that was run twice once; by seed."""
     found: dict[Unit, Record] = {}
     for path in sorted(folder.glob("*.jsonl")):
-        if path.stem != "trust":
+        if path.stem not in ("trust", "extremes"):
             found.update((Unit(**record["unit"]), record) for record in read(path))
     result: dict[Setting, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for unit, record in sorted(found.items(), key=lambda item: item[0]):
@@ -86,7 +86,8 @@ def labels_needed(curve: list[dict[str, Any]], goal: float = _GOAL) -> int | Non
 def tables(folder: Path) -> str:
     """Everything that was measured, as Markdown."""
     parts = [_comparison(setting, by_name) for setting, by_name in groups(folder).items()]
-    return "\n\n".join(part for part in [*parts, calibration_table(folder), _trust(folder / "trust.jsonl")] if part)
+    parts += [_extremes(folder / "extremes.jsonl"), calibration_table(folder), _trust(folder / "trust.jsonl")]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _comparison(setting: Setting, by_name: dict[str, list[Record]]) -> str:
@@ -146,6 +147,19 @@ def calibration_of(folder: Path) -> dict[str, tuple[dict[str, Any], int]]:
             for name, records in by_name.items():
                 tables[name] += [record["calibration"] for record in records if record["calibration"]]
     return {name: (merge(found), len(found)) for name, found in tables.items() if found}
+
+
+def _extremes(path: Path) -> str:
+    records = list(read(path))
+    if not records:
+        return ""
+    leading = list(records[0]["found"])
+    rows = [["pool", "targets, by seed", *(f"first {count} components" for count in leading)]]
+    for pool in dict.fromkeys((record["unit"]["pool"], record["rows"]) for record in records):
+        mine = [record for record in records if (record["unit"]["pool"], record["rows"]) == pool]
+        found = [", ".join(str(record["found"][count]) for record in mine) for count in leading]
+        rows.append([f"{pool[0]}, {pool[1]:,} spectra", ", ".join(str(record["targets"]) for record in mine), *found])
+    return f"### Targets among the {records[0]['top']} spectra farthest out\n\n{_markdown(rows)}"
 
 
 def _trust(path: Path) -> str:

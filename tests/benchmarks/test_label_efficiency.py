@@ -193,6 +193,16 @@ def test_a_share_of_the_answers_is_wrong_and_bad_stays_bad(cache: Path) -> None:
     assert np.array_equal(answers, Oracle(pool, 0.05, 3)(rows)), "the same errors each time"
 
 
+def test_extremes_are_counted_once_a_pool(cache: Path, tmp_path: Path) -> None:
+    command = ["--results", str(tmp_path), "extremes", "--pool", "sim-1", "--size", "2000", "--seeds", "0"]
+    for _ in range(2):
+        assert main([*command, "--cache", str(cache)]) == 0
+    (record,) = read(tmp_path / "extremes.jsonl")
+    assert all(0 <= found <= min(25, record["targets"]) for found in record["found"].values())
+    assert record["found"]["3"] >= 3, "by chance a quarter of a target"
+    assert "| sim-1, " in tables(tmp_path)
+
+
 def test_an_interval_needs_two_seeds() -> None:
     assert np.isnan(interval([1.0])[1])
     mean, low, high = interval([1.0, 2.0, 3.0])
