@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from emberline.archive.catalogue import rows_at
 from emberline.campaign.annotation.events import Question
 from emberline.campaign.annotation.state import State
 from emberline.campaign.predictions import load_probabilities, model_of_round, round_folder, target_probability
@@ -153,9 +152,8 @@ def _arrays_of(
     part, row = np.full(len(names), "", object), np.zeros(len(names), np.int64)
     for index in np.unique(archive).tolist():
         mine = np.flatnonzero(archive == index)
-        places = campaign.pool.archives[index].places
-        found = places.take(rows_at(places, "identifier", [names[i] for i in mine]))
-        part[mine], row[mine] = found["part"].to_pylist(), found["row"].to_numpy()
+        places = campaign.pool.archives[index].locate([names[i] for i in mine])
+        part[mine], row[mine] = [name for name, _ in places], [number for _, number in places]
     return part.astype(np.str_), row
 
 
