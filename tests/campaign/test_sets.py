@@ -59,6 +59,7 @@ def test_a_set_is_asked_next_and_its_spectra_can_be_shown_and_labelled(campaign:
 
 
 def test_nothing_is_asked_twice(campaign: Campaign) -> None:
+    before = sum(q.purpose == "query" for q in campaign.database.questions())
     names = fresh(campaign, 3)
     campaign.ask_about(names, "first")
     again = campaign.ask_about([*names, *fresh(campaign, 1), names[0]], "second")
@@ -67,7 +68,7 @@ def test_nothing_is_asked_twice(campaign: Campaign) -> None:
     for question in [q for q in campaign.database.questions() if q.purpose == "query"][:4]:
         assert campaign.ask_about([question.identifier], "x").asked == ()
     identifiers = [q.identifier for q in campaign.database.questions() if q.purpose == "query"]
-    assert len(identifiers) == len(set(identifiers)) == 28
+    assert len(identifiers) == len(set(identifiers)) == before + 4
 
 
 def test_a_control_spectrum_stays_one_and_is_noted_as_met(campaign: Campaign) -> None:
