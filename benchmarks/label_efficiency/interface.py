@@ -50,7 +50,7 @@ class Known:
     @property
     def is_target(self) -> NDArray[np.bool_]:
         """Which answers were targets. (l,)"""
-        return self.answers == TARGET
+        return np.asarray(self.answers == TARGET)
 
     @property
     def both(self) -> bool:

@@ -111,7 +111,7 @@ class NetworkSearch(Contestant):
         if self._choice is None:
             self._choice = self.models[0].choose(self.pool.values, PredictConfig())
         chances = [model.predict(self.pool.values, choice=self._choice)[:, TARGET] for model in self.models]
-        return np.mean(chances, axis=0, dtype=np.float64)
+        return np.asarray(np.mean(chances, axis=0, dtype=np.float64))
 
     def _pseudo(self, known: Known) -> tuple[Rows, NDArray[np.int64]]:
         """Rows that the network is sure of; never more of a kind than there are labels of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any
 
@@ -89,7 +90,7 @@ class Forest(RandomForest):
         free[known.rows] = False
         rows = np.flatnonzero(free)
         chosen, _ = self.model.query(self.pool.values[rows], n_instances=min(batch, len(rows)), random_tie_break=True)
-        return rows[chosen]
+        return np.asarray(rows[chosen], dtype=np.int64)
 
 
 class Isolation(Contestant):
@@ -104,7 +105,7 @@ class Isolation(Contestant):
 
     def scores(self) -> NDArray[Any]:
         """How isolated each row is."""
-        return self._scores
+        return np.asarray(self._scores)
 
     def choose(self, known: Known, batch: int) -> Rows:
         """The most isolated."""
@@ -118,7 +119,7 @@ class Pine(Contestant):
         super().__init__(pool, seed)
         module = extra("coniferest.pineforest")
         self._label = extra("coniferest.label").Label
-        self._make = lambda: module.PineForest(n_trees=_TREES, random_seed=seed, n_jobs=1)
+        self._make = functools.partial(module.PineForest, n_trees=_TREES, random_seed=seed, n_jobs=1)
         self._scores = np.zeros(len(pool))
 
     def learn(self, known: Known) -> None:
@@ -146,7 +147,7 @@ class Tree(Pine):
     def __init__(self, pool: Pool, seed: int) -> None:
         super().__init__(pool, seed)
         module = extra("coniferest.aadforest")
-        self._make = lambda: module.AADForest(n_trees=_TREES, random_seed=seed, n_jobs=1)
+        self._make = functools.partial(module.AADForest, n_trees=_TREES, random_seed=seed, n_jobs=1)
 
 
 class GaussianProcess(Contestant):

@@ -56,7 +56,7 @@ class Pool:
     @property
     def is_target(self) -> NDArray[np.bool_]:
         """The rows that are searched for."""
-        return self.truth == TARGET
+        return np.asarray(self.truth == TARGET)
 
 
 Maker = Callable[[int, int], Pool]
@@ -175,7 +175,7 @@ def load(name: str, size: int, seed: int, cache: Path | None = None) -> Pool:
         pool = POOLS[name](size, seed)
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(file) as temporary, open(temporary, "wb") as stream:
-            np.savez(stream, **{key: np.asarray(value) for key, value in vars(pool).items()})
+            np.savez(stream, allow_pickle=False, **{key: np.asarray(value) for key, value in vars(pool).items()})
         return pool
     with np.load(file, allow_pickle=False) as stored:
         return Pool(str(stored["name"]), *(stored[key] for key in ("values", "truth", "objects", "kinds")))
