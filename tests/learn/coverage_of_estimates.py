@@ -1,6 +1,6 @@
 """Simulated surveys: how often the intervals of `emberline.learn.estimate` hold the truth.
 
-``python tests/learn/coverage_of_estimates.py --surveys 300`` makes the table in ``docs/explanation/estimates.md``.
+They are small, for the tests; ``benchmarks/estimates.py`` makes the table in ``docs/explanation/estimates.md``.
 """
 
 from __future__ import annotations
