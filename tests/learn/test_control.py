@@ -74,7 +74,7 @@ def test_fine_strata_fall_with_the_score_and_share_the_spread_of_an_answer() -> 
     for upper, lower in itertools.pairwise(range(4, 11)):
         assert scores[strata == upper].min() > scores[strata == lower].max()
     for number in range(6, 11):
-        p = np.maximum(scores[strata == number], 3 / available.sum())
+        p = np.maximum(scores[strata == number], 0.03 / available.sum())
         spread.append(np.sqrt(p * (1 - p)).sum())
     assert np.ptp(spread) < 0.02 * np.mean(spread)
 
