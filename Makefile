@@ -37,7 +37,7 @@ docs: $(VENV)/.developing ## the documents as web pages, in docs/_build/html
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "   docs/_build/html/index.html"
 
-benchmarks: $(VENV)/.developing ## measure what the documents claim (minutes)
+benchmarks: $(VENV)/.developing ## measure what the documents claim (an hour or two)
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
 picture: $(VENV)/.developing ## draw the picture in README.md again
