@@ -21,6 +21,8 @@ def test_a_message_names_everything():
 def test_every_error_is_an_emberline_error_and_survives_pickling(kind):
     if kind is errors.MissingExtraError:
         error = kind("onnx", "onnx")
+    elif kind is errors.NotFiniteError:
+        error = kind(3, where="s5-00003", action="Leave it out.")
     elif kind is errors.ReadError:
         error = kind("cut off", reason="truncated", where="x.fits", found="3", expected="9", action="Fetch it again.")
     else:

@@ -107,7 +107,7 @@ def _template(objects: bool, changes: str) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _true_coverage() -> Iterator[None]:
     """The tests' registry says the same MOC of all services; here each covers where it is said to be."""
     from mocpy import MOC
