@@ -44,15 +44,17 @@ def main() -> None:
         print(json.dumps(measure(options.one, options.folder)))
         return
     folder = options.folder or Path(tempfile.mkdtemp(prefix="emberline-scale-"))
+    options.out.mkdir(parents=True, exist_ok=True)
+    result: dict[str, Any] = {"machine": machine(), "runs": []}
     try:
-        runs = [in_a_process(size, folder) for size in sorted(options.sizes)]
+        for size in sorted(options.sizes):
+            result["runs"].append(in_a_process(size, folder))
+            result["growth"] = growth(result["runs"])
+            (options.out / "scale.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     finally:
         if options.folder is None:
             shutil.rmtree(folder)
-    result = {"machine": machine(), "runs": runs, "growth": growth(runs)}
     show(result)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "scale.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     draw(result, options.out / "scale.png")
 
 
