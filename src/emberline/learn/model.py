@@ -23,8 +23,7 @@ from emberline.learn.graphs import Calibrated, Passes
 from emberline.learn.networks import SpectrumNetwork, build, device
 from emberline.learn.runtimes.base import FP32, Choice, Runner, compile_graph
 from emberline.learn.runtimes.choice import choose, sieve
-from emberline.learn.runtimes.torch_runner import CHUNK, run_chunks, stream
-from emberline.learn.threads import threads
+from emberline.learn.runtimes.torch_runner import run_all
 
 __all__ = ["FORMAT", "Model"]
 
@@ -168,14 +167,7 @@ class Model:
 
     def _plain(self, function: Callable[[Tensor], Tensor]) -> Runner:
         """PyTorch's own way, in fp32."""
-
-        def run(block: NDArray[np.float32]) -> NDArray[np.float32]:
-            if device().type != "cpu":
-                return stream(function, block, device())
-            with threads(1) as granted:
-                return run_chunks(function, block, CHUNK, granted)
-
-        return run
+        return lambda block: run_all(function, block, torch.get_num_threads())
 
     def _runner(self, runtime: str, precision: str) -> Runner:
         """Calibrated probabilities by some runtime; kept, for compiling takes up to a second."""

@@ -16,7 +16,7 @@ from emberline.learn.networks import device
 from emberline.learn.runtimes.base import Runner
 from emberline.learn.threads import threads as torch_threads
 
-__all__ = ["PRECISIONS", "compile", "run_chunks", "stream"]
+__all__ = ["PRECISIONS", "compile", "run_all", "stream"]
 
 PRECISIONS = ("fp32", "bf16")
 CHUNK = 256  # rows on the processor, by measurement: docs/explanation/network.md
@@ -36,13 +36,15 @@ def compile(graph: nn.Module, pixels: int, precision: str, threads: int) -> Runn
             result: Tensor = graph(x)
             return result
 
-    def run(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        if where.type != "cpu":
-            return stream(compute, values, where)
-        with torch_threads(1):
-            return run_chunks(compute, values, CHUNK, threads)
+    return lambda values: run_all(compute, values, threads)
 
-    return run
+
+def run_all(function: Function, values: NDArray[np.float32], threads: int) -> NDArray[np.float32]:
+    """`function` of all rows, where networks compute: streamed to a GPU, or chunk by chunk on so many threads."""
+    if device().type != "cpu":
+        return stream(function, values, device())
+    with torch_threads(1):
+        return run_chunks(function, values, CHUNK, threads)
 
 
 def run_chunks(function: Function, values: NDArray[np.float32], chunk: int, threads: int) -> NDArray[np.float32]:
