@@ -24,21 +24,8 @@ class IdentityPanel(Panel):
 
     def ask(self, places: Sequence[Place], tools: Tools) -> Mapping[str, Finding]:
         """See `Panel.ask`."""
-        rows = simbad_rows(places, tools)
-        found = {}
-        for place in places:
-            near = [row for row in rows.of[place.identifier] if row["separation"] <= tools.config.radius]
-            if place.identifier in rows.unanswered:
-                found[place.identifier] = rows.finding(self.service)
-            elif near:
-                found[place.identifier] = _identity(near)
-            else:
-                found[place.identifier] = Finding("nothing", message=_nothing(tools), service=self.service)
-        return found
-
-
-def _nothing(tools: Tools) -> str:
-    return f"SIMBAD knows nothing within {tools.config.radius:g}″"
+        nothing = f"SIMBAD knows nothing within {tools.config.radius:g}″"
+        return simbad_rows(places, tools).findings(places, tools.config.radius, self.service, _identity, nothing)
 
 
 def _identity(near: Sequence[Mapping[str, Any]]) -> Finding:

@@ -23,18 +23,8 @@ class PhotometryPanel(Panel):
 
     def ask(self, places: Sequence[Place], tools: Tools) -> Mapping[str, Finding]:
         """See `Panel.ask`."""
-        rows = gaia_rows(places, tools)
-        found = {}
-        for place in places:
-            near = [row for row in rows.of[place.identifier] if row["separation"] <= tools.config.radius]
-            if place.identifier in rows.unanswered:
-                found[place.identifier] = rows.finding(self.service)
-            elif near:
-                found[place.identifier] = _photometry(near)
-            else:
-                message = f"Gaia has no source within {tools.config.radius:g}″"
-                found[place.identifier] = Finding("nothing", message=message, service=self.service)
-        return found
+        nothing = f"Gaia has no source within {tools.config.radius:g}″"
+        return gaia_rows(places, tools).findings(places, tools.config.radius, self.service, _photometry, nothing)
 
 
 def _photometry(near: Sequence[Mapping[str, Any]]) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,6 +87,26 @@ class Rows:
     def finding(self, service: str) -> Finding:
         """What is shown of a place that is among the unanswered."""
         return Finding("failed", message=self.reason or "no answer", service=service)
+
+    def findings(
+        self,
+        places: Sequence[Place],
+        radius: float,
+        service: str,
+        describe: Callable[[Sequence[Mapping[str, Any]]], Finding],
+        nothing: str,
+    ) -> dict[str, Finding]:
+        """What is shown of each place: `describe` of the rows within `radius` arcsec, or that there is `nothing`."""
+        found = {}
+        for place in places:
+            near = [row for row in self.of[place.identifier] if row["separation"] <= radius]
+            if place.identifier in self.unanswered:
+                found[place.identifier] = self.finding(service)
+            elif near:
+                found[place.identifier] = describe(near)
+            else:
+                found[place.identifier] = Finding("nothing", message=nothing, service=service)
+        return found
 
 
 def mismatch(separation: float, magnitude: float | None) -> float:
