@@ -21,7 +21,7 @@ from emberline.learn.stopping import Gain, Yield, expected_of_best, gain_of_next
 if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
 
-__all__ = ["answers_by_row", "dry", "final_classes", "network_classes", "summarise"]
+__all__ = ["answers_by_row", "dry", "final_classes", "judged_rows", "network_classes", "summarise"]
 
 
 def network_classes(campaign: Campaign, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -57,8 +57,8 @@ def _disputed(campaign: Campaign, purpose: str) -> list[str]:
     return campaign.database.look(find)
 
 
-def estimates(campaign: Campaign, number: int, probabilities: NDArray[np.float32]) -> Estimates:
-    """Purity and completeness of the catalogue as it is published, from the control labels."""
+def judged_rows(campaign: Campaign) -> tuple[dict[int, int | None], dict[int, int | None]]:
+    """Control answers by row as an estimate takes them, and the rows that it counts as known: see `learn.estimate`."""
     control = answers_by_row(campaign, "control")
     revised = campaign.database.look(revised_answers)
     classes = campaign.config.classes
@@ -67,6 +67,12 @@ def estimates(campaign: Campaign, number: int, probabilities: NDArray[np.float32
     known = _start_rows(campaign) | answers_by_row(campaign, "query")
     # Control spectra that a strategy chose are known too; a query without an answer is as if it had not been asked.
     known |= {int(row): control[int(row)] for row in known_rows(campaign) if int(row) in control}
+    return control, known
+
+
+def estimates(campaign: Campaign, number: int, probabilities: NDArray[np.float32]) -> Estimates:
+    """Purity and completeness of the catalogue as it is published, from the control labels."""
+    control, known = judged_rows(campaign)
     predicted = network_classes(campaign, probabilities)
     for row, answer in known.items():
         if answer is not None:

@@ -1,0 +1,212 @@
+"""Make a probability true of the pool: what the network says, corrected by answers that it had not learnt from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from emberline.learn._sample import Sample
+from emberline.learn._tail import local_weights, log_odds
+from emberline.learn.control import ControlDraw
+
+__all__ = ["Evidence", "PoolCalibration", "Source"]
+
+Source = Literal["control", "queries", "both", "nothing"]
+"""Whose answers a calibration rests on: the control sample's, those to queries, both, or none."""
+
+_SHIFT, _STRETCH = 2.0, 0.5
+_SIDE = 33
+_REFINED = 4
+_NEGLIGIBLE = 12.0
+_EDGE = 16.2
+_POINTS = 325
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evidence:
+    """Answers to spectra of which a network had said something without having learnt from them.
+
+    Attributes
+    ----------
+    x : (n,) float64
+        The log odds of a target that the network had stated.
+    y : (n,) bool
+        Whether the oracle called it a target.
+    weight : (n,) float64
+        How many answers each counts for.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.bool_]
+    weight: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @classmethod
+    def none(cls) -> Evidence:
+        """No answers at all."""
+        return cls(np.empty(0), np.empty(0, bool), np.empty(0))
+
+    @classmethod
+    def of_control(
+        cls,
+        draws: Sequence[ControlDraw],
+        answers: Mapping[int, int | None],
+        known: Mapping[int, int | None],
+        targets: Collection[int],
+        scores: NDArray[np.floating],
+    ) -> Evidence:
+        """The control answers that still stand for the rest of the pool, each with its weight.
+
+        Answers are weighted by the inverse of the chance of being in any draw, as far as rows of like score differ in it
+        (`emberline.learn._tail.local_weights`).
+
+        Parameters
+        ----------
+        draws, answers, known : as for `emberline.learn.estimate.estimate`
+        targets : collection of int
+            The classes that are searched for.
+        scores : (N,) float
+            What the network that is to be calibrated says of the pool.
+
+        Raises
+        ------
+        CampaignError
+            When the known rows show that control rows were kept from the strategies.
+        """
+        sample = Sample.gather(draws, answers, np.zeros(len(scores), np.int64), known)
+        rows = sample.drawn
+        x = log_odds(scores[rows], 0.5)
+        return cls(x, np.isin(sample.truth[rows], list(targets)), local_weights(x, sample.chance[rows]))
+
+    @classmethod
+    def of_queries(cls, scores: NDArray[np.floating], is_target: NDArray[np.bool_], weight: float = 1.0) -> Evidence:
+        """Answers to what a strategy asked, with what the network of that round had said before. (n,) each"""
+        return cls(log_odds(scores, 0.5), np.asarray(is_target, bool), np.full(len(scores), weight))
+
+    @classmethod
+    def join(cls, parts: Sequence[Evidence]) -> Evidence:
+        """All of it."""
+        return cls(*(np.concatenate([getattr(one, name) for one in parts]) for name in ("x", "y", "weight")))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PoolCalibration:
+    """A rising curve from the probability that a network states to the one that holds in the pool.
+
+    Attributes
+    ----------
+    x : (g,) float64
+        Stated log odds.
+    value, low, high : (g,) float64
+        The probability of a target there, and its interval: rising all three.
+    intercept, slope : float
+        Of the log odds that hold against those that were stated, as they are most probable: 0 and 1 where nothing is
+        corrected. A negative intercept says that the network states too much, a slope below 1 that it is too sure.
+    labels, targets : int
+        The answers behind it, and how many were targets.
+    """
+
+    x: NDArray[np.float64]
+    value: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    intercept: float
+    slope: float
+    labels: int
+    targets: int
+
+    @classmethod
+    def fit(cls, evidence: Evidence, *, background: float = 0.0, level: float = 0.95) -> PoolCalibration:
+        """Learn intercept and slope of the log odds from answers (Platt 1999), and keep what they leave uncertain.
+
+        The chance of a target at stated log odds x is ``background + (1 - background) expit(a + b x)``. A priori
+        a is normal around 0 with 2, and ln b with 0.5: without any answers the curve is what was stated, drawn a
+        little to the middle. The value is the mean over the posterior, so that it is neither too low nor too high on
+        average over campaigns; the interval has equal tails.
+
+        Parameters
+        ----------
+        evidence : Evidence
+        background : float
+            The share of targets among spectra of which the network sees nothing.
+        level : float
+            Of the interval.
+        """
+        theta, weight = _posterior(evidence, background)
+        x = np.linspace(-_EDGE, _EDGE, _POINTS)
+        curves = _chance(theta, background, x)
+        low, high = _quantiles(curves, weight, ((1 - level) / 2, (1 + level) / 2))
+        best = theta[int(np.argmax(weight))]
+        labels, targets = len(evidence), int(np.count_nonzero(evidence.y))
+        return cls(x, weight @ curves, low, high, float(best[0]), float(best[1]), labels, targets)
+
+    def __call__(self, stated: NDArray[Any]) -> NDArray[np.float32]:
+        """The calibrated probability of each stated one; never in another order. (n,)"""
+        return self._read(stated, self.value)
+
+    def interval(self, stated: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Between which ends the calibrated probability lies. (n,) each"""
+        return self._read(stated, self.low), self._read(stated, self.high)
+
+    def _read(self, stated: NDArray[Any], curve: NDArray[np.float64]) -> NDArray[np.float32]:
+        return np.interp(log_odds(stated, 0.5), self.x, curve).astype(np.float32)
+
+
+def _chance(theta: NDArray[np.float64], background: float, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The chance of a target at some log odds under each of k pairs of intercept and slope. (k, n)"""
+    return background + (1 - background) * expit(theta[:, :1] + theta[:, 1:] * x)
+
+
+def _posterior(evidence: Evidence, background: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Pairs of intercept and slope on a grid, and their weights. (k, 2) and (k,)
+
+    The grid is over the log odds at the middle of the evidence and the log of the slope, which depend little on each
+    other, and is drawn together around what is not negligible.
+    """
+    middle = _middle(evidence)
+    a, s = np.linspace(-24, 24, _SIDE), np.linspace(-2.5, 2.5, _SIDE)
+    for _ in range(_REFINED):
+        stretch = np.exp(s)
+        theta = np.stack([(a[:, None] - stretch * middle).ravel(), np.tile(stretch, len(a))], axis=1)
+        log_weight = _log_posterior(theta, evidence, background)
+        table = np.reshape(log_weight - log_weight.max(), (len(a), len(s)))
+        a, s = _around(a, table.max(axis=1)), _around(s, table.max(axis=0))
+    weight = np.exp(log_weight - log_weight.max())
+    return theta, weight / weight.sum()
+
+
+def _middle(evidence: Evidence) -> float:
+    """The log odds where the evidence says most, on what the network states."""
+    share = expit(evidence.x)
+    weight = evidence.weight * np.maximum(share * (1 - share), 1e-6)
+    return float((weight * evidence.x).sum() / weight.sum()) if len(evidence) else 0.0
+
+
+def _around(axis: NDArray[np.float64], log_weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """As many places between the neighbours of the outermost that are not negligible."""
+    there = np.flatnonzero(log_weight > -_NEGLIGIBLE)
+    return np.linspace(axis[max(there[0] - 1, 0)], axis[min(there[-1] + 1, len(axis) - 1)], len(axis))
+
+
+def _log_posterior(theta: NDArray[np.float64], evidence: Evidence, background: float) -> NDArray[np.float64]:
+    """Of k pairs of intercept and slope. (k,)"""
+    prior = (theta[:, 0] / _SHIFT) ** 2 + (np.log(theta[:, 1]) / _STRETCH) ** 2
+    p = np.clip(_chance(theta, background, evidence.x), 1e-12, 1 - 1e-12)
+    return np.asarray(np.log(np.where(evidence.y, p, 1 - p)) @ evidence.weight - 0.5 * prior)
+
+
+def _quantiles(
+    curves: NDArray[np.float64], weight: NDArray[np.float64], shares: tuple[float, float]
+) -> list[NDArray[np.float64]]:
+    """Weighted quantiles of k curves at each of their g points. (g,) each"""
+    order = np.argsort(curves, axis=0)
+    below = np.cumsum(weight[order], axis=0)
+    ends = [np.argmax(below >= share - 1e-12, axis=0) for share in shares]
+    return [np.take_along_axis(curves, np.take_along_axis(order, end[None], 0), 0)[0] for end in ends]
