@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,10 +15,12 @@ import torch
 from emberline.archive import open_archive
 from emberline.campaign.tables import predict_tables, query_tables, write_features, write_query
 from emberline.engine import LocalEngine, matrix_of
-from emberline.errors import CampaignError, EmberlineError, EngineError, ModelError
+from emberline.errors import CampaignError, ConfigError, EmberlineError, EngineError, ModelError
 from emberline.features import Recipe
 from emberline.learn import Model, TrainConfig
+from emberline.learn.config import PredictConfig
 from emberline.learn.networks import build
+from emberline.learn.runtimes import RUNTIMES, choice, installed
 from emberline.learn.strategies import Query, strategy
 
 CLASSES = ("none", "emission", "other")
@@ -63,7 +66,13 @@ def test_a_table_holds_the_matrix(features: Path, survey: Path) -> None:
 def test_predictions_and_queries_are_those_of_the_whole(features: Path, model: Path, tmp_path: Path) -> None:
     engine = LocalEngine()
     result = predict_tables(model, [str(features)], str(tmp_path / "said"), engine=engine)
-    assert result == {"spectra": 400, "predictions": str(tmp_path / "said"), "classes": list(CLASSES)}
+    assert result == {
+        "spectra": 400,
+        "predictions": str(tmp_path / "said"),
+        "classes": list(CLASSES),
+        "runtime": "torch",  # so few are read before anything could be measured
+        "precision": "fp32",
+    }
     said, table = pq.read_table(tmp_path / "said"), pq.read_table(features)
     expected = Model.load(model).predict(matrix_of(table["values"].combine_chunks()))
     found = np.stack([said[f"p_{name}"].to_numpy() for name in CLASSES], axis=1)
@@ -72,7 +81,7 @@ def test_predictions_and_queries_are_those_of_the_whole(features: Path, model: P
     flagged = pa.array([row < 3 for row in range(400)])
     pq.write_table(said.set_column(1, "flagged", flagged), tmp_path / "flagged.parquet", row_group_size=70)
     for name in ("entropy", "margin", "least_confidence"):
-        best = query_tables([str(tmp_path / "flagged.parquet")], name, 25, classes=CLASSES, engine=engine)
+        best = query_tables(model, [str(tmp_path / "flagged.parquet")], name, 25, engine=engine)
         query = Query(
             objects=np.arange(400),
             available=np.arange(400) >= 3,
@@ -90,6 +99,69 @@ def test_predictions_and_queries_are_those_of_the_whole(features: Path, model: P
         write_query(best, tmp_path / "best.txt")
 
 
+def predicted(folder: Path) -> np.ndarray:
+    """The probabilities of a table of predictions."""
+    said = pq.read_table(folder)
+    return np.stack([said[f"p_{name}"].to_numpy() for name in CLASSES], axis=1)
+
+
+ASKED = [(name, precision) for name in ("auto", *RUNTIMES) for precision in ("auto", "fp32", "bf16", "mixed")]
+
+
+@pytest.mark.parametrize(("runtime", "precision"), ASKED)
+def test_every_runtime_says_the_same_of_tables(
+    features: Path, model: Path, tmp_path: Path, runtime: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if runtime != "auto" and not installed(runtime):
+        pytest.skip(f"{runtime} is not installed")
+    monkeypatch.setattr(choice, "_WORTH_A_CHOICE", 300)
+    out = str(tmp_path / "said")
+    config = PredictConfig(runtime, precision)  # type: ignore[arg-type]
+    if (runtime, precision) in (("onnxruntime", "bf16"), ("onnxruntime", "mixed")):
+        with pytest.raises(ConfigError, match="onnxruntime cannot compute in this precision"):
+            predict_tables(model, [str(features)], out, config=config, engine=LocalEngine())
+        assert not (tmp_path / "said").exists()
+        return
+    result = predict_tables(model, [str(features)], out, config=config, engine=LocalEngine())
+    if runtime != "auto":
+        assert result["runtime"] == runtime
+    if precision != "auto":
+        assert result["precision"] == precision
+    expected = Model.load(model).predict(matrix_of(pq.read_table(features)["values"].combine_chunks()))
+    within = 1e-4 if result["precision"] == "fp32" else 1e-2
+    np.testing.assert_allclose(predicted(tmp_path / "said"), expected, atol=within, rtol=0)
+    if result["precision"] == "fp32":
+        np.testing.assert_array_equal(predicted(tmp_path / "said").argmax(axis=1), expected.argmax(axis=1))
+
+
+def test_workers_that_lack_a_runtime_decide_what_reads_tables(features: Path, model: Path, tmp_path: Path) -> None:
+    class Away(LocalEngine):
+        """Two machines, of which one has PyTorch only."""
+
+        remote = True  # type: ignore[assignment]
+
+        def map(self, function: Any, jobs: Any, *, workers: int | None = None) -> Any:
+            return iter([("openvino", "torch"), ("torch",)])
+
+    with pytest.raises(ConfigError, match=r"predict\.runtime.*missing where the pool is read \(found openvino"):
+        predict_tables(model, [str(features)], str(tmp_path / "said"), config=PredictConfig("openvino"), engine=Away())
+    assert predict_tables(model, [str(features)], str(tmp_path / "said"), engine=Away())["runtime"] == "torch"
+
+
+def test_predictions_of_another_network_are_refused(features: Path, model: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.model"
+    torch.manual_seed(5)
+    loaded = Model.load(model)
+    Model(build("ember", 140, 3, dropout=0.5), CLASSES, 140, loaded.recipe_hash, TrainConfig()).save(other)
+    engine = LocalEngine()
+    for name, network in (("one", model), ("two", other)):
+        predict_tables(network, [str(features)], str(tmp_path / "said" / name), engine=engine)
+    assert len(query_tables(other, [str(tmp_path / "said" / "two")], "entropy", 7, engine=engine)) == 7
+    for places in (["one"], ["one", "two"], ["."]):
+        with pytest.raises(ModelError, match=r"predictions of another network.*Name the network that made them"):
+            query_tables(other, [str(tmp_path / "said" / name) for name in places], "entropy", 7, engine=engine)
+
+
 def test_what_cannot_be_done_is_said(features: Path, model: Path, tmp_path: Path) -> None:
     engine = LocalEngine()
     other = write_model(tmp_path / "other.model", "0123456789abcdef")
@@ -102,11 +174,11 @@ def test_what_cannot_be_done_is_said(features: Path, model: Path, tmp_path: Path
     with pytest.raises(ModelError, match=r"another recipe.*found ffffffffffffffff"):
         predict_tables(model, [str(features)], str(tmp_path / "said"), engine=engine)
     with pytest.raises(CampaignError, match=r"'seek' weighs spectra against each other"):
-        query_tables([str(features)], "seek", 5, classes=CLASSES, engine=engine)
+        query_tables(model, [str(features)], "seek", 5, engine=engine)
     with pytest.raises(CampaignError, match=r"nova: is no class.*none, emission, other"):
-        query_tables([str(features)], "entropy", 5, classes=CLASSES, targets=["nova"], engine=engine)
-    with pytest.raises(EngineError, match=r"lacks a column.*expected p_none"):
-        query_tables([str(features)], "entropy", 5, classes=CLASSES, engine=engine)
+        query_tables(model, [str(features)], "entropy", 5, targets=["nova"], engine=engine)
+    with pytest.raises(EngineError, match=r"lacks a column.*expected model"):
+        query_tables(model, [str(features)], "entropy", 5, engine=engine)
 
 
 def test_cells_of_another_length_are_refused(features: Path, model: Path, tmp_path: Path) -> None:

@@ -61,6 +61,28 @@ def test_tables_are_worked_on_and_written(engine: Engine, tmp_path: Path) -> Non
         engine.write_batches(sums, source, str(tmp_path / "out"), schema=SUMS)
 
 
+def test_a_sample_is_from_all_over_and_the_rows_are_counted(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = write_tables(tmp_path / "in", np.arange(1200, dtype="<f4").reshape(400, 3), 40)
+    write_tables(tmp_path / "in" / "none", np.zeros((0, 3), "<f4"), 1)
+    count, sample = engine.sample(Tables([str(tmp_path / "in")], ["values", "row"]), 64)
+    assert (count, sample.column_names) == (400, ["values", "row"])
+    rows = sample["row"].to_pylist()
+    assert len(rows) == 64
+    assert {row // 10 for row in rows} >= {0, 39}
+    assert len({row // 10 for row in rows}) == 32
+    np.testing.assert_array_equal(matrix_of(sample["values"].combine_chunks())[:, 0], 3 * np.array(rows))
+    assert engine.sample(Tables([str(tmp_path / "in")], ["row"]), 64)[1]["row"].to_pylist() == rows
+    count, nothing = engine.sample(Tables([str(tmp_path / "in" / "none")], ["row"]), 64)
+    assert (count, len(nothing), nothing.column_names) == (0, 0, ["row"])
+    with pytest.raises(EngineError, match=r"0\.parquet.*lacks a column.*expected nothing"):
+        engine.sample(Tables(files, ["nothing"]), 5)
+    pq.write_table(pa.table({"row": ["a text"]}), tmp_path / "in" / "5.parquet")
+    with pytest.raises(EngineError, match="not alike"):
+        engine.sample(Tables(files, ["row"]), 400)
+
+
 def test_a_damaged_missing_or_narrow_table_is_named(engine: Engine, tmp_path: Path) -> None:
     files = write_tables(tmp_path / "in", np.zeros((9, 3), "<f4"), 1)
     with pytest.raises(EngineError, match=r"0\.parquet.*lacks a column.*expected nothing"):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.archive.archives import make_block, write_lamost
-from tests.campaign.test_tables import CLASSES, write_model
+from tests.campaign.test_tables import write_model
 
 from emberline.archive import Archive, ingest, ingest_blocks, open_archive
 from emberline.archive import ingestion as ingestion_module
@@ -344,7 +344,7 @@ def test_tables_are_predicted_and_asked_about_the_same(spark: SparkEngine, surve
     for name, engine in (("here", LocalEngine()), ("there", spark)):
         out = f"file://{tmp_path}/{name}"
         assert predict_tables(model, [f"file://{tmp_path}/features"], out, engine=engine)["spectra"] == len(matrix)
-        asked.append(query_tables([out], "entropy", 20, classes=CLASSES, engine=engine))
+        asked.append(query_tables(model, [out], "entropy", 20, engine=engine))
     here, there = (pq.read_table(tmp_path / name).sort_by("identifier") for name in ("here", "there"))
     assert here.to_pylist() == there.to_pylist()
     assert asked[0].equals(asked[1])

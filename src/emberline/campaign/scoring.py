@@ -5,20 +5,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from emberline.engine import Engine, Shared, binary_column, matrix_of
-from emberline.errors import NotFiniteError
-from emberline.learn.config import FP32, Choice
+from emberline.engine import Engine, Shared, Tables, binary_column, matrix_of
+from emberline.errors import ModelError, NotFiniteError
+from emberline.learn.config import FP32, Choice, PredictConfig
 
 if TYPE_CHECKING:
     from emberline.learn import Model
 
-__all__ = ["Predictor", "model_from", "runtimes_of"]
+__all__ = ["Predictor", "choice_for_tables", "features_in", "model_from", "runtimes_of"]
 
+_SAMPLE = 4096
 
 _last: dict[str, Model] = {}
 
@@ -84,3 +89,40 @@ def _installed(_: int) -> tuple[str, ...]:
     from emberline.learn.runtimes import RUNTIMES, installed
 
     return tuple(name for name in RUNTIMES if installed(name))
+
+
+def features_in(batch: pa.RecordBatch | pa.Table, model: Model) -> NDArray[np.float32]:
+    """The feature vectors of some rows of a table of features, float32 of shape (rows, pixels).
+
+    Raises
+    ------
+    ModelError
+        They are of another recipe than the model's, or damaged.
+    """
+    for found in pc.unique(batch["recipe_hash"]).to_pylist():
+        model.check_recipe(str(found))
+    column = batch["values"]
+    if not len(column):
+        return np.zeros((0, model.pixels), np.float32)
+    try:
+        return matrix_of(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
+    except ValueError as error:
+        raise ModelError(f"the features cannot be read: {error}", where="column values") from error
+
+
+def choice_for_tables(model: Model, places: Sequence[str], config: PredictConfig, engine: Engine) -> Choice:
+    """What suits tables of features wherever an engine reads them: by a measurement on a sample of their rows.
+
+    Raises
+    ------
+    ConfigError, MissingExtraError
+        What is asked for is missing where the tables are read, or does not exist.
+    ModelError
+        The features of the sample do not fit the model.
+    EngineError
+        A table is missing or damaged.
+    """
+    rows, sample = engine.sample(Tables(places, ("recipe_hash", "values")), _SAMPLE)
+    values = features_in(sample, model)
+    model.predict(values[:0])  # says what does not fit
+    return model.choose(values, config, rows=rows, among=runtimes_of(engine))

@@ -1,7 +1,8 @@
 """Networks on tables: for pools that no one machine holds. Parquet in, Parquet out, the first rows to the driver.
 
 A table of features has the columns ``identifier``, ``recipe_hash``, ``flagged`` and ``values`` (float32 as binary); a
-table of predictions has ``identifier``, ``flagged`` and one column ``p_CLASS`` a class.
+table of predictions has ``identifier``, ``flagged``, ``model`` (what tells the network from others, see `model_digest`)
+and one column ``p_CLASS`` a class.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from emberline.archive import FeatureMatrix
-from emberline.campaign.scoring import model_from
-from emberline.engine import Engine, Order, Shared, Tables, binary_column, matrix_of
+from emberline.campaign.scoring import choice_for_tables, features_in, model_from
+from emberline.engine import Engine, Order, Shared, Tables, binary_column
 from emberline.errors import CampaignError, ModelError, NotFiniteError
-from emberline.files import atomic_path, new_folder
+from emberline.files import atomic_path, new_folder, sha256_of
+from emberline.learn.config import FP32, Choice, PredictConfig
 from emberline.learn.strategies import Query, Ranked, strategy
 from emberline.progress import Progress, silent
 
-__all__ = ["predict_tables", "query_tables", "write_features", "write_query"]
+__all__ = ["model_digest", "predict_tables", "query_tables", "write_features", "write_query"]
 
 _FEATURES = ("identifier", "recipe_hash", "flagged", "values")
 _ROWS = 262_144
@@ -57,36 +59,40 @@ def write_features(matrix: FeatureMatrix, folder: Path, *, progress: Progress = 
     return len(starts)
 
 
+def model_digest(model: Path | str) -> str:
+    """The first 16 digits of the SHA-256 of a network's file: tables of predictions carry it in each row."""
+    return sha256_of(model)[:16]
+
+
 @dataclasses.dataclass(frozen=True)
 class _TablePredictor:
     """Probabilities of a batch of a table of features."""
 
     model: Shared
+    digest: str
+    choice: Choice = FP32
 
     @staticmethod
     def schema(classes: Sequence[str]) -> pa.Schema:
-        return pa.schema(
-            [("identifier", pa.string()), ("flagged", pa.bool_()), *((f"p_{name}", pa.float32()) for name in classes)]
-        )
+        fields = [("identifier", pa.string()), ("flagged", pa.bool_()), ("model", pa.string())]
+        return pa.schema([*fields, *((f"p_{name}", pa.float32()) for name in classes)])
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         model = model_from(self.model.value)
-        for found in pc.unique(batch["recipe_hash"]).to_pylist():
-            model.check_recipe(str(found))
+        values = features_in(batch, model)
         try:
-            values = matrix_of(batch["values"])
-        except ValueError as error:
-            raise ModelError(f"the features cannot be read: {error}", where="column values") from error
-        try:
-            columns = np.ascontiguousarray(model.predict(values).T)
+            columns = np.ascontiguousarray(model.predict(values, choice=self.choice).T)
         except NotFiniteError as error:
             name = batch["identifier"][error.row].as_py()
             raise NotFiniteError(error.row, where=name, action="Write the table of features again.") from error
-        arrays = [batch["identifier"], batch["flagged"], *map(pa.array, columns)]
+        by = pa.repeat(self.digest, len(batch))
+        arrays = [batch["identifier"], batch["flagged"], by, *map(pa.array, columns)]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema(model.classes))
 
 
-def predict_tables(model: Path | str, places: Sequence[str], out: str, *, engine: Engine) -> dict[str, Any]:
+def predict_tables(
+    model: Path | str, places: Sequence[str], out: str, *, config: PredictConfig | None = None, engine: Engine
+) -> dict[str, Any]:
     """Let a network read tables of features, and write what it says as a table of predictions.
 
     Parameters
@@ -97,21 +103,38 @@ def predict_tables(model: Path | str, places: Sequence[str], out: str, *, engine
         Parquet files or folders of them; for Spark addresses as well.
     out : str
         The folder of the predictions, which must be new.
+    config : PredictConfig, optional
+        The runtime and the numbers that it computes with; what is fastest by default, by a measurement on a sample of
+        the tables among what is installed wherever they are read.
     engine : Engine
+
+    Returns
+    -------
+    dict
+        ``spectra``, ``predictions``, ``classes``, and what computed: ``runtime``, ``precision``.
 
     Raises
     ------
     ModelError
         The model is damaged, or features are of another recipe than its own.
+    ConfigError, MissingExtraError
+        The runtime that is asked for is missing where the tables are read, or cannot compute so.
     EngineError
         A table is missing, damaged, or lacks a column; or the work was given up.
     """
     from emberline.learn import Model
 
-    classes = Model.load(model).classes
-    predictor = _TablePredictor(engine.share(Path(model).read_bytes()))
-    rows = engine.write_batches(predictor, Tables(places, _FEATURES), out, schema=predictor.schema(classes))
-    return {"spectra": rows, "predictions": out, "classes": list(classes)}
+    network = Model.load(model)
+    choice = choice_for_tables(network, places, config or PredictConfig(), engine)
+    predictor = _TablePredictor(engine.share(Path(model).read_bytes()), model_digest(model), choice)
+    rows = engine.write_batches(predictor, Tables(places, _FEATURES), out, schema=predictor.schema(network.classes))
+    return {
+        "spectra": rows,
+        "predictions": out,
+        "classes": list(network.classes),
+        "runtime": choice.runtime,
+        "precision": choice.precision,
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +144,7 @@ class _Scorer:
     strategy: Ranked
     targets: tuple[int, ...]
     classes: tuple[str, ...]
+    model: str
 
     @property
     def schema(self) -> pa.Schema:
@@ -128,6 +152,15 @@ class _Scorer:
         return pa.schema([*fields, *((f"p_{name}", pa.float32()) for name in self.classes)])
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        for found in pc.unique(batch["model"]).to_pylist():
+            if found != self.model:
+                raise ModelError(
+                    "there are predictions of another network than the one that was named",
+                    where=f"column model of a table, beside {batch['identifier'][0].as_py()}",
+                    found=str(found),
+                    expected=self.model,
+                    action="Name the network that made them, or predict the tables again with this one.",
+                )
         probabilities = np.stack([batch[f"p_{name}"].to_numpy(zero_copy_only=False) for name in self.classes], axis=1)
         available = ~batch["flagged"].to_numpy(zero_copy_only=False)
         query = Query(
@@ -146,11 +179,11 @@ class _Scorer:
 
 
 def query_tables(
+    model: Path | str,
     places: Sequence[str],
     by: str,
     count: int,
     *,
-    classes: Sequence[str],
     targets: Sequence[str] = (),
     engine: Engine,
 ) -> pa.Table:
@@ -161,14 +194,16 @@ def query_tables(
 
     Parameters
     ----------
+    model : path
+        The network's file.
     places : sequence of str
-        Tables that `predict_tables` wrote.
+        Tables that `predict_tables` wrote with this network.
     by : str
         A strategy that gives each spectrum a score by itself, such as ``entropy``, ``margin`` or ``least_confidence``.
     count : int
         How many spectra.
-    classes, targets : sequence of str
-        The network's classes, and those of them that are searched for.
+    targets : sequence of str
+        Those of the network's classes that are searched for.
     engine : Engine
 
     Returns
@@ -180,7 +215,13 @@ def query_tables(
     ------
     CampaignError
         The strategy looks at more than one spectrum at a time, or a target is no class.
+    ModelError
+        The model is damaged, or predictions are of another network.
+    EngineError
+        A table is missing, damaged, or lacks a column; or the work was given up.
     """
+    from emberline.learn import Model
+
     chosen = strategy(by)
     if not isinstance(chosen, Ranked):
         raise CampaignError(
@@ -188,11 +229,12 @@ def query_tables(
             expected="one that gives each spectrum a score, such as entropy or margin",
             action="Choose such a one, or run a round of a campaign.",
         )
+    classes = Model.load(model).classes
     unknown = [name for name in targets if name not in classes]
     if unknown:
         raise CampaignError("is no class of the network", where=unknown[0], expected=", ".join(classes))
-    scorer = _Scorer(chosen, tuple(classes.index(name) for name in targets), tuple(classes))
-    columns = ["identifier", "flagged", *(f"p_{name}" for name in classes)]
+    scorer = _Scorer(chosen, tuple(classes.index(name) for name in targets), classes, model_digest(model))
+    columns = ["identifier", "flagged", "model", *(f"p_{name}" for name in classes)]
     order = Order(count, "score", "identifier")
     return engine.top_k(scorer, Tables(places, columns), schema=scorer.schema, order=order)
 

@@ -109,6 +109,10 @@ class Engine(ABC):
         """The first rows of what the function gives of all batches: each worker keeps its own first ones."""
 
     @abstractmethod
+    def sample(self, source: Tables, rows: int) -> tuple[int, pa.Table]:
+        """How many rows tables have, and about so many of them, from all over; always the same ones."""
+
+    @abstractmethod
     def find_files(self, places: Sequence[str], keep: Callable[[str], bool]) -> list[str]:
         """The files at some addresses: files themselves, patterns, and what `keep` takes of folders; sorted."""
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from emberline.engine.base import Batches, Contents, Engine, Order, is_address
 from emberline.engine.processes import available_cores, ordered_map
-from emberline.engine.sources import Matrix, Tables
+from emberline.engine.sources import SAMPLED_PLACES, Matrix, Tables, evenly
 from emberline.errors import EngineError
 from emberline.files import atomic_path, new_folder
 
@@ -105,6 +105,23 @@ class LocalEngine(Engine):
             best = order.first([best, pa.Table.from_batches([batch], schema)])
         return best
 
+    def sample(self, source: Tables, rows: int) -> tuple[int, pa.Table]:
+        """See `Engine.sample`; the first rows of row groups here and there."""
+        groups: list[tuple[Path, int, int]] = []
+        for path in _tables(source.places):
+            with _naming(path), pq.ParquetFile(path) as file:
+                counts = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+                kind = _columns_of(path, file, source.columns)
+            groups += [(path, number, count) for number, count in enumerate(counts) if count]
+        chosen = [groups[i] for i in evenly(len(groups), SAMPLED_PLACES)]
+        tables = [_head(path, number, source.columns, -(-rows // len(chosen))) for path, number, _ in chosen]
+        try:
+            sample = pa.concat_tables([kind.empty_table(), *tables], promote_options="permissive")
+        except pa.ArrowException as error:
+            said = str(error).splitlines()[0]
+            raise EngineError(f"the tables are not alike: {said}", where=", ".join(source.places)) from error
+        return sum(count for *_, count in groups), sample
+
     def find_files(self, places: Sequence[str], keep: Callable[[str], bool]) -> list[str]:
         """See `Engine.find_files`; ``file://`` and paths only."""
         found: set[str] = set()
@@ -164,10 +181,7 @@ def _of_table(function: Batches, path: Path, columns: Sequence[str]) -> Iterator
     with contextlib.ExitStack() as stack:
         with _naming(path):
             file = stack.enter_context(pq.ParquetFile(path))
-        missing = [name for name in columns if name not in file.schema_arrow.names]
-        if missing:
-            found = ", ".join(file.schema_arrow.names)
-            raise EngineError("the table lacks a column", where=str(path), found=found, expected=missing[0])
+        _columns_of(path, file, columns)
         batches = file.iter_batches(_ROWS, columns=list(columns) or None)
         while True:
             with _naming(path):  # what the function raises is not the table's fault
@@ -175,6 +189,24 @@ def _of_table(function: Batches, path: Path, columns: Sequence[str]) -> Iterator
             if batch is None:
                 return
             yield function(batch)
+
+
+def _columns_of(path: Path, file: pq.ParquetFile, columns: Sequence[str]) -> pa.Schema:
+    """The schema of some columns of a table; all of them when none are named."""
+    schema = file.schema_arrow.remove_metadata()
+    missing = [name for name in columns if name not in schema.names]
+    if missing:
+        found = ", ".join(schema.names)
+        raise EngineError("the table lacks a column", where=str(path), found=found, expected=missing[0])
+    return pa.schema([schema.field(name) for name in columns]) if columns else schema
+
+
+def _head(path: Path, group: int, columns: Sequence[str], rows: int) -> pa.Table:
+    """The first rows of a row group, of which no more is read than that."""
+    with _naming(path), pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
+        names = list(columns) or None
+        batch = next(file.iter_batches(rows, row_groups=[group], columns=names, use_threads=False))
+        return pa.Table.from_batches([batch]).replace_schema_metadata()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["Matrix", "MatrixFile", "Tables", "binary_column", "matrix_of"]
+__all__ = ["SAMPLED_PLACES", "Matrix", "MatrixFile", "Tables", "binary_column", "evenly", "matrix_of"]
+
+SAMPLED_PLACES = 32
+"""From how many places a sample of a table is taken: neighbours in a table are alike, and each place costs a look."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,3 +135,8 @@ def matrix_of(column: pa.Array, dtype: str = "<f4") -> NDArray[Any]:
         return np.zeros((0, width // kind.itemsize), kind)
     flat = np.frombuffer(data, np.uint8)[first : first + width * len(column)]
     return flat.view(kind).reshape(len(column), -1)
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most so many of the numbers from 0 to ``count - 1``, spread evenly."""
+    return sorted({int(number) for number in np.linspace(0, count - 1, min(count, most))}) if count else []

@@ -8,6 +8,7 @@ elsewhere; results count once, when they arrive.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pickle
 import re
@@ -24,7 +25,7 @@ from emberline.engine import _tasks
 from emberline.engine._hadoop import escaped, exists, find_files
 from emberline.engine._session import ship_code, start_session
 from emberline.engine.base import Batches, Contents, Engine, Order, Shared
-from emberline.engine.sources import Matrix, MatrixFile, Tables
+from emberline.engine.sources import SAMPLED_PLACES, Matrix, MatrixFile, Tables, evenly
 from emberline.errors import EmberlineError, EngineError
 
 if TYPE_CHECKING:
@@ -138,6 +139,18 @@ class SparkEngine(Engine):
         tables = [pa.Table.from_batches([batch]).cast(schema) for batch in self._fetched(frame)]
         return order.first([schema.empty_table(), *tables])
 
+    def sample(self, source: Tables, rows: int) -> tuple[int, pa.Table]:
+        """See `Engine.sample`; the first rows of files here and there. What has no row is left out."""
+        with self._naming_what_failed():
+            frame = self._read(source)
+            total, files = int(frame.count()), sorted(frame.inputFiles())
+            chosen = [files[number] for number in evenly(len(files), SAMPLED_PLACES)]
+            each = -(-rows // max(len(chosen), 1))
+            heads = [self._read(Tables([escaped(file)], source.columns)).limit(each) for file in chosen]
+            if not heads:
+                return total, frame.limit(0).toArrow()
+            return total, functools.reduce(lambda one, other: one.union(other), heads).toArrow()
+
     def find_files(self, places: Sequence[str], keep: Callable[[str], bool]) -> list[str]:
         """See `Engine.find_files`; by Hadoop's file systems."""
         found = find_files(self.session, places, keep)
@@ -177,19 +190,23 @@ class SparkEngine(Engine):
             frame = reader.load([escaped(place) for place in there])
         return frame.select("path", "content").coalesce(1).sortWithinPartitions("path")
 
-    def _on_tables(self, function: Batches, source: Tables, schema: pa.Schema, order: Order | None = None) -> DataFrame:
+    def _read(self, source: Tables) -> DataFrame:
+        """The columns of tables that are asked for."""
         import pyspark.errors
-        from pyspark.sql.pandas.types import from_arrow_schema
 
-        plain = pa.schema([(field.name, _plain(field.type)) for field in schema])
         try:
             frame = self.session.read.option("ignoreMissingFiles", "false").parquet(*source.places)
-            if source.columns:
-                frame = frame.select(*source.columns)
+            return frame.select(*source.columns) if source.columns else frame
         except pyspark.errors.AnalysisException as error:
             raise EngineError(
                 f"cannot be read: {str(error).splitlines()[0]}", where=", ".join(source.places)
             ) from error
+
+    def _on_tables(self, function: Batches, source: Tables, schema: pa.Schema, order: Order | None = None) -> DataFrame:
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        plain = pa.schema([(field.name, _plain(field.type)) for field in schema])
+        frame = self._read(source)
         if order is None:
             run = _tasks.batches_of_table(function, plain)
         else:
