@@ -182,8 +182,12 @@ def test_what_cannot_be_done_is_said(features: Path, model: Path, tmp_path: Path
 
 
 def test_cells_of_another_length_are_refused(features: Path, model: Path, tmp_path: Path) -> None:
-    table = pq.read_table(features / "features-00000.parquet")
-    short = table.set_column(3, "values", pa.array([b"1234"] * len(table), pa.binary()))
-    pq.write_table(short, features / "features-00000.parquet")
-    with pytest.raises(ModelError, match="do not fit the model"):
-        predict_tables(model, [str(features)], str(tmp_path / "said"), engine=LocalEngine())
+    files = sorted(features.iterdir())
+    for file, said in zip(
+        files, ("cells have 4 to 560 bytes", "cells have 4 to 560", "do not fit the model"), strict=True
+    ):
+        table = pq.read_table(file)
+        short = table.set_column(3, "values", pa.array([b"1234"] * len(table), pa.binary()))
+        pq.write_table(short, file)
+        with pytest.raises(ModelError, match=said):
+            predict_tables(model, [str(features)], str(tmp_path / "said"), engine=LocalEngine())
