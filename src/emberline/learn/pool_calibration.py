@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from emberline.learn._sample import Sample
 from emberline.learn._tail import local_weights, log_odds
 from emberline.learn.control import ControlDraw
 
-__all__ = ["Evidence", "PoolCalibration", "Source"]
+__all__ = ["Evidence", "PoolCalibration", "faded"]
 
-Source = Literal["control", "queries", "both", "nothing"]
-"""Whose answers a calibration rests on: the control sample's, those to queries, both, or none."""
-
+_FEWEST = 10
 _SHIFT, _STRETCH = 2.0, 0.5
+_FADING = 0.3
 _SIDE = 33
 _REFINED = 4
 _NEGLIGIBLE = 12.0
-_EDGE = 16.2
+_EDGE, _TINY = 16.2, 1e-12
+_CELL = 0.02
 _POINTS = 325
 
 
@@ -64,8 +64,8 @@ class Evidence:
     ) -> Evidence:
         """The control answers that still stand for the rest of the pool, each with its weight.
 
-        Answers are weighted by the inverse of the chance of being in any draw, as far as rows of like score differ in it
-        (`emberline.learn._tail.local_weights`).
+        Answers are weighted by the inverse of the chance of being in any draw, as far as rows of like score differ in
+        it (`emberline.learn._tail.local_weights`).
 
         Parameters
         ----------
@@ -95,6 +95,23 @@ class Evidence:
         """All of it."""
         return cls(*(np.concatenate([getattr(one, name) for one in parts]) for name in ("x", "y", "weight")))
 
+    def binned(self, bins: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+        """A reliability diagram: in equal bins of the stated probability, those with answers.
+
+        Returns
+        -------
+        stated, share : (b,) float64
+            The mean stated probability and the share of targets, both weighted.
+        count : (b,) int64
+            The answers.
+        """
+        stated = expit(self.x)
+        at = np.minimum((stated * bins).astype(np.int64), bins - 1)
+        count = np.bincount(at, minlength=bins)
+        sums = [np.bincount(at, self.weight * values, bins) for values in (np.ones(len(at)), stated, self.y)]
+        there = sums[0] > 0
+        return sums[1][there] / sums[0][there], sums[2][there] / sums[0][there], count[there]
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PoolCalibration:
@@ -122,6 +139,11 @@ class PoolCalibration:
     labels: int
     targets: int
 
+    @property
+    def corrects(self) -> bool:
+        """Whether there were answers enough to correct anything."""
+        return self.labels >= _FEWEST
+
     @classmethod
     def fit(cls, evidence: Evidence, *, background: float = 0.0, level: float = 0.95) -> PoolCalibration:
         """Learn intercept and slope of the log odds from answers (Platt 1999), and keep what they leave uncertain.
@@ -139,13 +161,18 @@ class PoolCalibration:
         level : float
             Of the interval.
         """
-        theta, weight = _posterior(evidence, background)
+        labels, targets = len(evidence), int(np.count_nonzero(evidence.y))
         x = np.linspace(-_EDGE, _EDGE, _POINTS)
+        if labels < _FEWEST:
+            unknown = np.full(len(x), np.nan)
+            return cls(x, expit(x), unknown, unknown, 0.0, 1.0, labels, targets)
+        theta, weight = _posterior(evidence, background)
         curves = _chance(theta, background, x)
         low, high = _quantiles(curves, weight, ((1 - level) / 2, (1 + level) / 2))
+        value = weight @ curves
         best = theta[int(np.argmax(weight))]
-        labels, targets = len(evidence), int(np.count_nonzero(evidence.y))
-        return cls(x, weight @ curves, low, high, float(best[0]), float(best[1]), labels, targets)
+        ends = np.minimum(low, value), np.maximum(high, value)
+        return cls(x, value, *ends, float(best[0]), float(best[1]), labels, targets)
 
     def __call__(self, stated: NDArray[Any]) -> NDArray[np.float32]:
         """The calibrated probability of each stated one; never in another order. (n,)"""
@@ -156,7 +183,14 @@ class PoolCalibration:
         return self._read(stated, self.low), self._read(stated, self.high)
 
     def _read(self, stated: NDArray[Any], curve: NDArray[np.float64]) -> NDArray[np.float32]:
-        return np.interp(log_odds(stated, 0.5), self.x, curve).astype(np.float32)
+        """In log odds, where curves are nearly straight lines."""
+        odds = np.interp(log_odds(stated, 0.5), self.x, logit(np.clip(curve, _TINY, 1 - _TINY)))
+        return np.asarray(expit(odds), dtype=np.float32)
+
+
+def faded(rounds: int) -> float:
+    """How much an answer counts that tested the network of some rounds ago: networks change."""
+    return _FADING**rounds
 
 
 def _chance(theta: NDArray[np.float64], background: float, x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -170,6 +204,7 @@ def _posterior(evidence: Evidence, background: float) -> tuple[NDArray[np.float6
     The grid is over the log odds at the middle of the evidence and the log of the slope, which depend little on each
     other, and is drawn together around what is not negligible.
     """
+    evidence = _condensed(evidence)
     middle = _middle(evidence)
     a, s = np.linspace(-24, 24, _SIDE), np.linspace(-2.5, 2.5, _SIDE)
     for _ in range(_REFINED):
@@ -180,6 +215,15 @@ def _posterior(evidence: Evidence, background: float) -> tuple[NDArray[np.float6
         a, s = _around(a, table.max(axis=1)), _around(s, table.max(axis=0))
     weight = np.exp(log_weight - log_weight.max())
     return theta, weight / weight.sum()
+
+
+def _condensed(evidence: Evidence) -> Evidence:
+    """Answers alike at log odds that differ by less than 0.02, together: thousands cost no more than some hundred."""
+    cell = 2 * np.round(evidence.x / _CELL).astype(np.int64) + evidence.y
+    cells, place = np.unique(cell, return_inverse=True)
+    weight = np.asarray(np.bincount(place, evidence.weight, len(cells)), np.float64)
+    x = np.bincount(place, evidence.weight * evidence.x, len(cells)) / np.maximum(weight, _TINY)
+    return Evidence(x, cells % 2 == 1, weight)
 
 
 def _middle(evidence: Evidence) -> float:
