@@ -1,11 +1,12 @@
 """How an archive bears a survey: files at a steady rate in bounded memory, killed half-way; a catalogue of millions.
 
-    python benchmarks/archive_scale.py files FOLDER [--files 100000] [--data DATA] [--workers 2]
+    python benchmarks/archive_scale.py files FOLDER [--files 100000] [--pixels 0] [--data DATA] [--workers 2]
     python benchmarks/archive_scale.py catalogue FOLDER [--rows 10000000]
 
 `files` copies LAMOST ``.fits.gz`` files of DATA under other spectrographs' numbers into FOLDER (each copy is a spectrum
-of its own, of the real size), ingests them in a process that is killed when half are read, goes on in another, and
-prints the rate of every 10,000 files with the memory of the process. `catalogue` writes one of ROWS made-up rows in
+of its own, of the real size or cut to so many `--pixels`, where a disk has no room for a million real ones), ingests
+them in a process that is killed when half are read, goes on in another, and prints the rate of every 10,000 files with
+the memory of the process. `catalogue` writes one of ROWS made-up rows in
 LAMOST's shape and asks it for regions, dates and classes, through `Archive.catalogue` and DuckDB, warm and from a disk
 whose pages were forgotten. What is made is kept in FOLDER for the next run.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import io
 import os
 import resource
 import shutil
@@ -22,7 +24,9 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +52,12 @@ def main() -> None:
     default = os.environ.get("EMBERLINE_DATA", str(Path(__file__).parents[1] / ".." / "shared" / "data"))
     parser.add_argument("--data", type=Path, default=Path(default) / "lamost")
     parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--pixels", type=int, default=0, help="cut each spectrum to so many; 0 leaves it whole")
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     if options.what == "one-run":
-        one_run(options.folder, options.workers)
+        one_run(source_of(options), options.folder / "archive", options.workers)
     elif options.what == "files":
         files(options)
     else:
@@ -62,14 +67,22 @@ def main() -> None:
 # Files -----------------------------------------------------------------------------------------------------------
 
 
+def source_of(options: argparse.Namespace) -> Path:
+    """Where the copies are."""
+    folder: Path = options.folder
+    return folder / (f"files-{options.files}" + (f"-{options.pixels}" if options.pixels else ""))
+
+
 def files(options: argparse.Namespace) -> None:
     """Copies of real files, ingested by a process that is killed half-way and by one that goes on."""
-    folder = options.folder / f"files-{options.files}"
+    folder = source_of(options)
     if not folder.exists():
-        copy_files(options.data, folder, options.files)
+        begun = time.time()
+        copy_files(options.data, folder, options.files, options.pixels, options.workers)
+        print(f"{options.files} files made in {time.time() - begun:.0f} s", flush=True)
     shutil.rmtree(options.folder / "archive", ignore_errors=True)
     command = [sys.executable, __file__, "one-run", str(options.folder), "--workers", str(options.workers)]
-    command += ["--files", str(options.files)]
+    command += ["--files", str(options.files), "--pixels", str(options.pixels)]
     for kill_at in (options.files // 2, None):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
@@ -82,7 +95,7 @@ def files(options: argparse.Namespace) -> None:
         process.wait()
 
 
-def one_run(folder: Path, workers: int) -> None:
+def one_run(source: Path, archive: Path, workers: int) -> None:
     """Ingest, and say every 10,000 files how fast and in how much memory."""
     from emberline.archive import ingest
 
@@ -97,35 +110,93 @@ def one_run(folder: Path, workers: int) -> None:
         print(f"{step} {done} {rate} {resident('VmRSS'):.0f} MB, at most {resident('VmHWM'):.0f} MB", flush=True)
         last, done_last = now, done
 
-    (source,) = folder.glob("files-*")
-    summary = ingest(source, folder / "archive", workers=workers, progress=say)
+    summary = ingest(source, archive, workers=workers, progress=say)
     child = resource.getrusage(resource.RUSAGE_CHILDREN)
     own = resource.getrusage(resource.RUSAGE_SELF)
     cpu = child.ru_utime + child.ru_stime + own.ru_utime + own.ru_stime
     print(
-        f"{summary.ingested} new, {summary.already} there before, {summary.total} in all: {time.time() - begun:.0f} s"
+        f"{summary.ingested} new, {summary.already} there before, {summary.rejected} refused, {summary.total} in all: "
+        f"{time.time() - begun:.0f} s"
     )
     print(
         f"{1e3 * cpu / max(summary.found, 1):.2f} ms of processor a file; a worker at most {child.ru_maxrss / 1e3} MB"
     )
 
 
-def copy_files(source: Path, into: Path, wanted: int) -> None:
-    """LAMOST files under other identifiers: the card SPID is changed, and the rest is copied as it is compressed."""
-    originals = []
-    for path in sorted(source.rglob("*.fits.gz")):
+_CARD, _BLOCK, _COPIES = b"SPID    =", 2880, 1000
+
+
+def copy_files(source: Path, into: Path, wanted: int, pixels: int, workers: int) -> None:
+    """LAMOST files under other identifiers, made by several processes; a folder gets its name when it is complete."""
+    paths = sorted(source.rglob("*.fits.gz"))
+    made = into.with_name(f".{into.name}.part")
+    shutil.rmtree(made, ignore_errors=True)
+    starts = range(0, wanted, _COPIES)
+    with ProcessPoolExecutor(workers, initializer=prepare, initargs=(paths, pixels)) as pool:
+        for start, _ in zip(
+            starts, pool.map(copy_some, [made] * len(starts), starts, [wanted] * len(starts)), strict=True
+        ):
+            if (start + _COPIES) % (10 * STEP) == 0:
+                print(f"made {start + _COPIES}", flush=True)
+    made.rename(into)
+
+
+def prepare(paths: list[Path], pixels: int) -> None:
+    """Compress what all copies of an original share; the block with the card SPID alone is compressed for each."""
+    for path in paths:
         data = gzip.decompress(path.read_bytes())
-        at = data.find(b"SPID    =")
-        end = (at // 2880 + 1) * 2880
+        if pixels:
+            data = cut(data, pixels)
+        at = data.find(_CARD)
         if at >= 0:
-            originals.append((data[:end], at, gzip.compress(data[end:], 6)))
-    for number in range(wanted):
-        head, at, rest = originals[number % len(originals)]
-        value = int(head[at + 10 : at + 30]) + 20 * (number // len(originals) + 1)
-        changed = head[:at] + b"SPID    = %20d" % value + head[at + 30 :]
-        path = into / f"{number // 1000:04d}" / f"{number:07d}.fits.gz"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(gzip.compress(changed, 1) + rest)
+            start = at // _BLOCK * _BLOCK
+            before, after = data[:start], data[start + _BLOCK :]
+            ORIGINALS.append(
+                (
+                    gzip.compress(before, 6) if before else b"",
+                    data[start : start + _BLOCK],
+                    at - start,
+                    gzip.compress(after, 6),
+                )
+            )
+
+
+ORIGINALS: list[tuple[bytes, bytes, int, bytes]] = []
+"""Of each original: all before the block with its card, the block, where in it the card is, and all behind it."""
+
+
+def copy_some(into: Path, start: int, wanted: int) -> None:
+    """One folder of copies."""
+    folder = into / f"{start // _COPIES:04d}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(start, min(start + _COPIES, wanted)):
+        before, block, at, after = ORIGINALS[number % len(ORIGINALS)]
+        value = int(block[at + 10 : at + 30]) + 20 * (number // len(ORIGINALS) + 1)
+        changed = block[:at] + b"SPID    = %20d" % value + block[at + 30 :]
+        (folder / f"{number:07d}.fits.gz").write_bytes(before + gzip.compress(changed, 1) + after)
+
+
+def cut(data: bytes, pixels: int) -> bytes:
+    """A file with the first pixels of its arrays, in the same layout."""
+    from astropy.io import fits
+
+    with fits.open(io.BytesIO(data)) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cards that the survey wrote in a manner of its own
+        made = fits.HDUList()
+        for hdu in file:
+            if isinstance(hdu, fits.BinTableHDU):
+                columns = [(name, hdu.data[name][:, :pixels]) for name in hdu.columns.names]
+                table = np.rec.fromarrays(
+                    [values for _, values in columns],
+                    dtype=[(name, values.dtype.str, values.shape[1:]) for name, values in columns],
+                )
+                kept = fits.BinTableHDU(table, name=hdu.name)
+            else:
+                kept = fits.PrimaryHDU(None if hdu.data is None else hdu.data[:, :pixels], hdu.header)
+            made.append(kept)
+        stream = io.BytesIO()
+        made.writeto(stream, output_verify="silentfix")
+    return stream.getvalue()
 
 
 def resident(key: str) -> float:

@@ -52,7 +52,8 @@ def test_a_matrix_is_worked_on_in_order(engine: Engine) -> None:
 def test_tables_are_worked_on_and_written(engine: Engine, tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=(50, 3)).astype("<f4")
     files = write_tables(tmp_path / "in", values, 3)
-    assert engine.find_files([str(tmp_path / "in")], lambda name: name != "1.parquet") == [files[0], files[2]]
+    found = engine.find_files([str(tmp_path / "in")], lambda name: name != "1.parquet")
+    assert found == {path: Path(path).stat().st_size for path in (files[0], files[2])}
     source = Tables([f"file://{tmp_path / 'in'}"], ["row", "values"])
     assert engine.write_batches(sums, source, str(tmp_path / "out"), schema=SUMS) == 50
     table = pq.read_table(tmp_path / "out").sort_by("row")

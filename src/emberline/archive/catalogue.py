@@ -22,6 +22,7 @@ from emberline.archive.objects import (
     position_names,
 )
 from emberline.archive.schema import CATALOGUE_SCHEMA
+from emberline.engine.memory import is_want_of_memory
 from emberline.errors import ArchiveError
 from emberline.files import atomic_path
 
@@ -148,6 +149,8 @@ def read_catalogue(path: Path, columns: Sequence[str] | None = None) -> pa.Table
             "a file of the archive is missing", where=str(path), action="Restore it from a copy."
         ) from error
     except (OSError, pa.ArrowException) as error:
+        if is_want_of_memory(error):
+            raise
         raise ArchiveError(
             f"a file of the archive is damaged: {str(error).splitlines()[0]}",
             where=str(path),

@@ -26,6 +26,7 @@ from emberline.spectra import Spectrum, SpectrumBlock
 __all__ = ["Delivery", "FileJob", "PartWriter", "landed", "mark_run", "read_away", "read_contents", "read_files"]
 
 _PART_BYTES = 128 << 20
+_DELIVERY_BYTES = 1 << 30  # of one job: Spark has no room for more than two in one answer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,6 +184,15 @@ def _own_place(job: FileJob) -> Iterator[tuple[FileJob, bool]]:
 
 def _delivery(job: FileJob, written: Written, shared: bool) -> Delivery:
     names = [] if shared else [name for name, *_ in written.parts]
+    size = sum((job.folder / name).stat().st_size for name in names)
+    if size > _DELIVERY_BYTES:
+        raise ArchiveError(
+            "what these files hold is too much to be sent to the archive, which the executors do not see",
+            where=job.locators[0] + (f" and {len(job.locators) - 1} more" if len(job.locators) > 1 else ""),
+            found=f"{size / 1e9:.1f} GB",
+            expected=f"{_DELIVERY_BYTES / 1e9:.1f} GB at most",
+            action="Put the archive on storage that all machines share, or cut large tar and zip files up.",
+        )
     return Delivery(written, {name: (job.folder / name).read_bytes() for name in names})
 
 

@@ -29,6 +29,7 @@ from emberline.spectra import SpectrumBlock
 __all__ = ["IngestSummary", "PartWriter", "grow", "ingest", "ingest_blocks"]
 
 _FILES_PER_JOB = (256, 3584)  # of LAMOST just under a part: a few more would make a second, small one of each job
+_BYTES_PER_JOB = 256 << 20
 _JOBS_WANTED = 16
 
 _Job = TypeVar("_Job")
@@ -121,7 +122,8 @@ def ingest(
     given = [paths] if isinstance(paths, str | Path) else list(paths)
     engine = LocalEngine(workers) if engine is None else engine
     away = _are_addresses(given)
-    locators = _addressed(given, engine) if away else _located(given, into, confinement)
+    sizes = _addressed(given, engine) if away else {}
+    locators = tuple(sizes) if away else _located(given, into, confinement)
     if not locators:
         raise ArchiveError(
             "there are no files to ingest",
@@ -134,8 +136,8 @@ def ingest(
         known, first = ledger.known_file(), ledger.next_number
         if engine.remote:
             mark_run(ledger.spectra_folder, ledger.run)
-        for index, start in enumerate(range(0, len(locators), size)):
-            chunk = locators[start : start + size]
+        chunks = _cut(locators, size, (sizes.get if away else _size_of) if engine.remote else None)
+        for index, chunk in enumerate(chunks):
             yield FileJob(first + index, ledger.spectra_folder, ledger.run, chunk, reader, known, confinement)
 
     def run(made: Iterable[FileJob]) -> Iterator[Written]:
@@ -160,10 +162,32 @@ def _are_addresses(given: Sequence[str | Path]) -> bool:
     return any(which)
 
 
-def _addressed(given: Sequence[str | Path], engine: Engine) -> tuple[str, ...]:
+def _addressed(given: Sequence[str | Path], engine: Engine) -> dict[str, int]:
     from emberline.archive.readers.source import is_wanted
 
-    return tuple(engine.find_files([str(path) for path in given], is_wanted))
+    return engine.find_files([str(path) for path in given], is_wanted)
+
+
+def _cut(
+    locators: tuple[str, ...], most: int, size_of: Callable[[str], int | None] | None
+) -> Iterator[tuple[str, ...]]:
+    """Pieces of `most` files, or fewer where sizes are known: what a worker makes of a piece may have to be sent."""
+    start = held = 0
+    for index, locator in enumerate(locators):
+        size = (size_of(locator) or 0) if size_of is not None else 0
+        if index > start and (index - start >= most or held + size > _BYTES_PER_JOB):
+            yield locators[start:index]
+            start, held = index, 0
+        held += size
+    yield locators[start:]
+
+
+def _size_of(path: str) -> int:
+    """Bytes of a file; of the member of an archive file nothing is known here."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def _located(given: Sequence[str | Path], into: str | Path, confinement: Confinement | None) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from emberline.engine.memory import is_want_of_memory
 from emberline.errors import EmberlineError
 
 __all__ = ["naming_want_of_memory"]
@@ -21,7 +22,9 @@ def naming_want_of_memory(where: Path) -> Iterator[None]:
     """
     try:
         yield
-    except MemoryError as error:
+    except Exception as error:
+        if not is_want_of_memory(error):
+            raise
         raise EmberlineError(
             "memory ran out",
             where=str(where),

@@ -34,6 +34,7 @@ from emberline.archive.schema import (
     metadata_of_rows,
     metadata_table,
 )
+from emberline.engine.memory import is_want_of_memory
 from emberline.errors import ArchiveError
 from emberline.files import atomic_path
 from emberline.spectra import Grid, Spectrum, SpectrumBlock
@@ -354,6 +355,8 @@ class NamingTheFile:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None or is_want_of_memory(error):
+            return
         if isinstance(error, FileNotFoundError):
             raise ArchiveError(
                 "a file of the archive is missing",

@@ -21,6 +21,7 @@ from emberline.archive.ledger import pending_parts
 from emberline.archive.names import name_hashes
 from emberline.archive.parts import NamingTheFile, PartFile
 from emberline.archive.schema import CATALOGUE_SCHEMA, REJECTED_SCHEMA, ArchiveInfo
+from emberline.engine.memory import is_want_of_memory
 from emberline.errors import ArchiveError
 from emberline.progress import Progress, silent
 from emberline.spectra import Spectrum, SpectrumBlock
@@ -325,6 +326,10 @@ def _filtered(path: Path, columns: list[str], where: str) -> pa.Table:
                 raise duckdb.ParserException("it is more than a condition")
             table = connection.sql(query).to_arrow_table()
     except (duckdb.Error, pa.ArrowException, OSError) as error:
+        if is_want_of_memory(error):
+            raise ArchiveError(
+                "memory ran out", where=str(path), action="Close other programs, or ask for fewer rows or columns."
+            ) from error
         with NamingTheFile(path):  # or else the file is to blame
             pq.read_metadata(path)
         raise ArchiveError(

@@ -11,9 +11,10 @@ from emberline.errors import EngineError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["escaped", "exists", "find_files"]
+__all__ = ["escaped", "exists", "find_files", "remove"]
 
 
+_AT_ONCE = 50_000
 _STATUS = re.compile(r"FileStatus\{path=(.*?); isDirectory=false; length=(\d+);")
 
 
@@ -46,15 +47,26 @@ def _reason(error: Any) -> str:
 
 def exists(session: SparkSession, place: str) -> bool:
     """Whether something is at an address."""
+    system, path = _reached(session, place)
+    return bool(system.exists(path))
+
+
+def remove(session: SparkSession, place: str) -> None:
+    """Remove a folder and what is in it."""
+    system, path = _reached(session, place)
+    system.delete(path, True)
+
+
+def _reached(session: SparkSession, place: str) -> tuple[Any, Any]:
+    """The file system of an address, and the address as it knows it."""
     jvm: Any = session.sparkContext._jvm
     path = jvm.org.apache.hadoop.fs.Path(place)
-    return bool(path.getFileSystem(session.sparkContext._jsc.hadoopConfiguration()).exists(path))
+    return path.getFileSystem(session.sparkContext._jsc.hadoopConfiguration()), path
 
 
 def _below(session: SparkSession, place: str, keep: Callable[[str], bool]) -> dict[str, int]:
     jvm: Any = session.sparkContext._jvm
-    path = jvm.org.apache.hadoop.fs.Path(place)
-    system = path.getFileSystem(session.sparkContext._jsc.hadoopConfiguration())
+    system, path = _reached(session, place)
     exact = system.exists(path)
     matches = [system.getFileStatus(path)] if exact else list(system.globStatus(path) or [])
     if not matches:
@@ -64,11 +76,12 @@ def _below(session: SparkSession, place: str, keep: Callable[[str], bool]) -> di
         if status.isFile():
             found[status.getPath().toString()] = int(status.getLen())
             continue
-        # One answer as text: a call into Java for each of a million files would take hours.
-        text = jvm.org.apache.spark.deploy.SparkHadoopUtil.get().listLeafStatuses(system, status.getPath())
-        for name, size in _STATUS.findall(text.mkString("\n")):
-            if keep(name.rpartition("/")[2]):
-                found[name] = int(size)
+        # Many answers as one text: a call into Java for each of a million files would take hours.
+        listed = jvm.org.apache.spark.deploy.SparkHadoopUtil.get().listLeafStatuses(system, status.getPath())
+        for first in range(0, int(listed.size()), _AT_ONCE):
+            for name, size in _STATUS.findall(listed.slice(first, first + _AT_ONCE).mkString("\n")):
+                if keep(name.rpartition("/")[2]):
+                    found[name] = int(size)
     return found
 
 

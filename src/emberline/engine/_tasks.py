@@ -32,6 +32,7 @@ __all__ = [
     "batches_of_table",
     "best_of_table",
     "jobs_of",
+    "streams_of_table",
     "to_stream",
     "with_contents",
 ]
@@ -155,13 +156,25 @@ def batches_of_table(function: Batches, schema: pa.Schema) -> Stream:
     return run
 
 
-def best_of_table(function: Batches, schema: pa.Schema, order: Order) -> Stream:
-    """As `batches_of_table`, but of all that one task reads only the first rows come back."""
+def streams_of_table(function: Batches, schema: pa.Schema) -> Stream:
+    """As `batches_of_table`, each result as one cell that holds an Arrow stream."""
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            data = to_stream(_told(function, batch, schema))
+            yield pa.RecordBatch.from_arrays([pa.array([data], pa.binary())], ["data"])
+
+    return run
+
+
+def best_of_table(function: Batches | None, schema: pa.Schema, order: Order) -> Stream:
+    """As `batches_of_table`, but of all that one task reads only the first rows come back; None leaves rows as is."""
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         best = schema.empty_table()
         for batch in batches:
-            best = order.first([best, pa.Table.from_batches([_told(function, batch, schema)])])
+            made = batch.cast(schema) if function is None else _told(function, batch, schema)
+            best = order.first([best, pa.Table.from_batches([made])])
         yield from best.combine_chunks().to_batches()
 
     return run

@@ -113,8 +113,8 @@ class Engine(ABC):
         """How many rows tables have, and about so many of them, from all over; always the same ones."""
 
     @abstractmethod
-    def find_files(self, places: Sequence[str], keep: Callable[[str], bool]) -> list[str]:
-        """The files at some addresses: files themselves, patterns, and what `keep` takes of folders; sorted."""
+    def find_files(self, places: Sequence[str], keep: Callable[[str], bool]) -> dict[str, int]:
+        """The files at some addresses, what `keep` takes of folders, and how many bytes each has; sorted."""
 
     @abstractmethod
     def share(self, data: bytes) -> Shared:

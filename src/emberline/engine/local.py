@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberline.engine.base import Batches, Contents, Engine, Order, is_address
+from emberline.engine.memory import is_want_of_memory
 from emberline.engine.processes import available_cores, ordered_map
-from emberline.engine.sources import SAMPLED_PLACES, Matrix, Tables, evenly
+from emberline.engine.sources import SAMPLED_PLACES, Matrix, Tables, evenly, unfinished
 from emberline.errors import EngineError
 from emberline.files import atomic_path, new_folder
 
@@ -77,7 +78,9 @@ class LocalEngine(Engine):
         """See `Engine.map_batches`; one batch at a time."""
         if isinstance(source, Matrix):
             for first, stop in source.pieces():
-                yield function(source.batch(first, stop))
+                with _naming_want_of_memory():
+                    made = function(source.batch(first, stop))
+                yield made
             return
         for path in _tables(source.places):
             yield from _of_table(function, path, source.columns)
@@ -122,7 +125,7 @@ class LocalEngine(Engine):
             raise EngineError(f"the tables are not alike: {said}", where=", ".join(source.places)) from error
         return sum(count for *_, count in groups), sample
 
-    def find_files(self, places: Sequence[str], keep: Callable[[str], bool]) -> list[str]:
+    def find_files(self, places: Sequence[str], keep: Callable[[str], bool]) -> dict[str, int]:
         """See `Engine.find_files`; ``file://`` and paths only."""
         found: set[str] = set()
         for place in places:
@@ -133,7 +136,7 @@ class LocalEngine(Engine):
                 found.add(os.fspath(path))
             else:
                 raise EngineError("there is no such file or folder", where=place)
-        return sorted(found)
+        return {path: os.stat(path).st_size for path in sorted(found)}
 
     def share(self, data: bytes) -> _Here:
         """See `Engine.share`."""
@@ -170,6 +173,8 @@ def _contents(places: list[str]) -> Contents:
 def _tables(places: Sequence[str]) -> Iterator[Path]:
     for place in places:
         path = Path(_path(place))
+        if (path / "_temporary").exists():
+            raise unfinished(place)
         found = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
         found = [p for p in found if p == path or not p.name.startswith((".", "_"))]
         if not found:
@@ -186,9 +191,11 @@ def _of_table(function: Batches, path: Path, columns: Sequence[str]) -> Iterator
         while True:
             with _naming(path):  # what the function raises is not the table's fault
                 batch = next(batches, None)
-            if batch is None:
-                return
-            yield function(batch)
+                if batch is None:
+                    return
+            with _naming_want_of_memory():
+                made = function(batch)
+            yield made
 
 
 def _columns_of(path: Path, file: pq.ParquetFile, columns: Sequence[str]) -> pa.Schema:
@@ -212,8 +219,21 @@ def _head(path: Path, group: int, columns: Sequence[str], rows: int) -> pa.Table
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
     try:
-        yield
+        with _naming_want_of_memory():
+            yield
     except (OSError, pa.ArrowException) as error:
         raise EngineError(
             f"the table is damaged: {str(error).splitlines()[0]}", where=str(path), action="Restore it from a copy."
+        ) from error
+
+
+@contextlib.contextmanager
+def _naming_want_of_memory() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not is_want_of_memory(error):
+            raise
+        raise EngineError(
+            "memory ran out", action="Close other programs and run the same command again; nothing half-done counts."
         ) from error

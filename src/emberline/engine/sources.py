@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["SAMPLED_PLACES", "Matrix", "MatrixFile", "Tables", "binary_column", "evenly", "matrix_of"]
+from emberline.errors import EngineError
+
+__all__ = ["SAMPLED_PLACES", "Matrix", "MatrixFile", "Tables", "binary_column", "evenly", "matrix_of", "unfinished"]
 
 SAMPLED_PLACES = 32
 """From how many places a sample of a table is taken: neighbours in a table are alike, and each place costs a look."""
@@ -140,3 +142,13 @@ def matrix_of(column: pa.Array, dtype: str = "<f4") -> NDArray[Any]:
 def evenly(count: int, most: int) -> list[int]:
     """At most so many of the numbers from 0 to ``count - 1``, spread evenly."""
     return sorted({int(number) for number in np.linspace(0, count - 1, min(count, most))}) if count else []
+
+
+def unfinished(place: str) -> EngineError:
+    """What is said of a folder in which Spark has begun to write a table, and not ended."""
+    return EngineError(
+        "the table is not complete: what wrote it has not ended, or was killed",
+        where=place,
+        found="a folder _temporary in it",
+        action="Wait until it has ended; otherwise remove the folder and write the table again.",
+    )

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import pyarrow as pa
 
 from emberline.engine import _tasks
-from emberline.engine._hadoop import escaped, exists, find_files
+from emberline.engine._driver import Room, failure, in_flight
+from emberline.engine._hadoop import escaped, exists, find_files, remove
 from emberline.engine._session import ship_code, start_session
 from emberline.engine.base import Batches, Contents, Engine, Order, Shared
-from emberline.engine.sources import SAMPLED_PLACES, Matrix, MatrixFile, Tables, evenly
-from emberline.errors import EmberlineError, EngineError
+from emberline.engine.sources import SAMPLED_PLACES, Matrix, MatrixFile, Tables, evenly, unfinished
+from emberline.errors import EngineError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -35,6 +36,7 @@ __all__ = ["SparkEngine"]
 
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
+_PATTERN = re.compile(r"[][*?{}\\]")
 _WAVES = 3  # in flight: while one is fetched, the next computes, and a third fills the cores that a straggler leaves
 _JOBS_A_CORE = 2
 _WAVE_BYTES = 256 << 20  # of jobs that bring their data along: the driver holds some waves of them
@@ -86,13 +88,14 @@ class SparkEngine(Engine):
     ) -> Iterator[_Result]:
         """See `Engine.map`; how many work at a time is Spark's decision."""
         run = _tasks.jobs_of(function)
+        room = Room(in_flight())
 
         def tasks() -> Iterator[Callable[[], list[pa.RecordBatch]]]:
-            for rows in _waves(jobs, lambda: _JOBS_A_CORE * self.cores):
-                yield lambda rows=rows: self._collect(self._frame(rows), run, len(rows))  # type: ignore[misc]
+            for rows in _waves(jobs, lambda: max(1, min(_JOBS_A_CORE * self.cores, room.jobs // _WAVES))):
+                yield lambda rows=rows: room.measured(self._collect(self._frame(rows), run, len(rows)))  # type: ignore[misc]
 
-        for rows in self._in_order(tasks(), _WAVES):
-            yield from map(_tasks.answered, rows)
+        for rows in self._in_order(tasks(), lambda: _WAVES, _WAVES):
+            yield from _answers(rows)
 
     def map_files(
         self,
@@ -102,21 +105,29 @@ class SparkEngine(Engine):
     ) -> Iterator[_Result]:
         """See `Engine.map_files`; by Spark's reader ``binaryFile``, one task a job."""
 
+        room, most = Room(in_flight()), self.cores + _WAVES
+
         def tasks() -> Iterator[Callable[[], list[pa.RecordBatch]]]:
             for job in jobs:
                 files = list(places(job))
                 run = _tasks.with_contents(function, job, sorted(self._empty.intersection(files)))
-                yield lambda run=run, files=files: self._collect(self._contents(files), run, None)  # type: ignore[misc]
+                yield lambda run=run, files=files: room.measured(self._collect(self._contents(files), run, None))  # type: ignore[misc]
 
-        for rows in self._in_order(tasks(), self.cores + _WAVES):
-            yield from map(_tasks.answered, rows)
+        for rows in self._in_order(tasks(), lambda: min(most, room.jobs), most):
+            yield from _answers(rows)
 
     def map_batches(self, function: Batches, source: Matrix | Tables, *, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """See `Engine.map_batches`; executors map a matrix that they see, and are sent one that they do not."""
+        """See `Engine.map_batches`; executors map a matrix that they see, and are sent one that they do not.
+
+        Of tables the driver holds one task's batches at a time.
+        """
         if isinstance(source, Tables):
             with self._naming_what_failed():
-                frame = self._on_tables(function, source, schema)
-            yield from self._fetched(frame)
+                frame = self._read(source).mapInArrow(
+                    _tasks.streams_of_table(function, _plain_schema(schema)), "data binary"
+                )
+                for row in frame.toLocalIterator(prefetchPartitions=True):
+                    yield pa.ipc.open_stream(pa.py_buffer(row[0])).read_next_batch()
             return
         with contextlib.ExitStack() as stack:
             rows = self._rows(source, stack)
@@ -125,19 +136,38 @@ class SparkEngine(Engine):
 
     def write_batches(self, function: Batches, source: Matrix | Tables, out: str, *, schema: pa.Schema) -> int:
         """See `Engine.write_batches`; by Spark's writer, to whatever its file systems reach."""
+        from pyspark.sql.pandas.types import from_arrow_schema
+
         if isinstance(source, Matrix):
             raise EngineError("a matrix is not written by Spark", action="Export it from the driver.")
         with self._naming_what_failed():
-            frame = self._on_tables(function, source, schema)
-            frame.write.mode("error").parquet(out)
-            return int(self.session.read.parquet(out).count())
+            plain = _plain_schema(schema)
+            run = _tasks.batches_of_table(function, plain)
+            frame = self._read(source).mapInArrow(run, from_arrow_schema(plain))
+            if exists(self.session, out):
+                raise EngineError("is there already", where=out, action="Choose another name, or remove it.")
+            try:
+                frame.write.mode("error").parquet(out)
+                return int(self.session.read.parquet(out).count())
+            except BaseException:
+                with contextlib.suppress(Exception):  # so that the same command can be run again
+                    remove(self.session, out)
+                raise
 
     def top_k(self, function: Batches, source: Tables, *, schema: pa.Schema, order: Order) -> pa.Table:
-        """See `Engine.top_k`; each task keeps its first rows, and the driver merges them."""
+        """See `Engine.top_k`; each task keeps its first rows, and one task merges them for the driver."""
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        plain = _plain_schema(schema)
         with self._naming_what_failed():
-            frame = self._on_tables(function, source, schema, order)
-        tables = [pa.Table.from_batches([batch]).cast(schema) for batch in self._fetched(frame)]
-        return order.first([schema.empty_table(), *tables])
+            firsts = self._read(source).mapInArrow(
+                _tasks.best_of_table(function, plain, order), from_arrow_schema(plain)
+            )
+            merged = firsts.repartition(1).mapInArrow(
+                _tasks.best_of_table(None, plain, order), from_arrow_schema(plain)
+            )
+            table = merged.toArrow().select(schema.names).cast(schema)
+        return order.first([schema.empty_table(), table])
 
     def sample(self, source: Tables, rows: int) -> tuple[int, pa.Table]:
         """See `Engine.sample`; the first rows of files here and there. What has no row is left out."""
@@ -151,11 +181,11 @@ class SparkEngine(Engine):
                 return total, frame.limit(0).toArrow()
             return total, functools.reduce(lambda one, other: one.union(other), heads).toArrow()
 
-    def find_files(self, places: Sequence[str], keep: Callable[[str], bool]) -> list[str]:
+    def find_files(self, places: Sequence[str], keep: Callable[[str], bool]) -> dict[str, int]:
         """See `Engine.find_files`; by Hadoop's file systems."""
         found = find_files(self.session, places, keep)
         self._empty |= {place for place, size in found.items() if not size}
-        return list(found)
+        return found
 
     def share(self, data: bytes) -> Shared:
         """See `Engine.share`; a broadcast."""
@@ -194,6 +224,9 @@ class SparkEngine(Engine):
         """The columns of tables that are asked for."""
         import pyspark.errors
 
+        for place in source.places:
+            if not _PATTERN.search(place) and exists(self.session, f"{place}/_temporary"):
+                raise unfinished(place)
         try:
             frame = self.session.read.option("ignoreMissingFiles", "false").parquet(*source.places)
             return frame.select(*source.columns) if source.columns else frame
@@ -201,21 +234,6 @@ class SparkEngine(Engine):
             raise EngineError(
                 f"cannot be read: {str(error).splitlines()[0]}", where=", ".join(source.places)
             ) from error
-
-    def _on_tables(self, function: Batches, source: Tables, schema: pa.Schema, order: Order | None = None) -> DataFrame:
-        from pyspark.sql.pandas.types import from_arrow_schema
-
-        plain = pa.schema([(field.name, _plain(field.type)) for field in schema])
-        frame = self._read(source)
-        if order is None:
-            run = _tasks.batches_of_table(function, plain)
-        else:
-            run = _tasks.best_of_table(function, plain, order)
-        return frame.mapInArrow(run, from_arrow_schema(plain))
-
-    def _fetched(self, frame: DataFrame) -> Iterator[pa.RecordBatch]:
-        (table,) = self._in_order(iter([lambda: [frame.toArrow()]]), 1)
-        yield from table[0].to_batches()
 
     def _rows(self, source: Matrix, stack: contextlib.ExitStack) -> Iterator[_tasks.Rows | _tasks.SentRows]:
         """How each piece of a matrix reaches its worker."""
@@ -238,7 +256,8 @@ class SparkEngine(Engine):
         if frame is None:
             return list(run(iter(())))
         table = frame.mapInArrow(run, _tasks.ANSWERS).toArrow()
-        rows = [row for batch in table.sort_by("number").to_batches() for row in _single_rows(batch)]
+        rows = [row for batch in table.to_batches() for row in _single_rows(batch)]
+        rows.sort(key=lambda row: row["number"][0].as_py())  # the rows themselves stay where they are
         if expected is None and not rows:  # Spark runs nothing where there is nothing to read
             rows = list(run(iter(())))
         if expected is not None and len(rows) != expected:
@@ -247,8 +266,8 @@ class SparkEngine(Engine):
             )
         return rows
 
-    def _in_order(self, tasks: Iterator[Callable[[], Any]], ahead: int) -> Iterator[Any]:
-        """Run Spark jobs from threads, `ahead` at a time, and yield what they return in order."""
+    def _in_order(self, tasks: Iterator[Callable[[], Any]], ahead: Callable[[], int], most: int) -> Iterator[Any]:
+        """Run Spark jobs from threads, `ahead` (at most `most`) of them at a time, and yield their results in order."""
         context = self.session.sparkContext
         tag = f"emberline-{uuid.uuid4().hex[:12]}"
         waiting: deque[Future[Any]] = deque()
@@ -257,11 +276,12 @@ class SparkEngine(Engine):
             context.addJobTag(tag)  # of this thread, in Java as well
             return task()
 
-        with ThreadPoolExecutor(ahead, thread_name_prefix="emberline-spark") as pool, self._naming_what_failed():
+        with ThreadPoolExecutor(most, thread_name_prefix="emberline-spark") as pool, self._naming_what_failed():
             try:
                 for task in tasks:
                     waiting.append(pool.submit(tagged, task))
-                    if len(waiting) >= ahead:
+                    del task
+                    while len(waiting) >= max(ahead(), 1):
                         yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()
@@ -283,35 +303,11 @@ class SparkEngine(Engine):
             raise failure(str(error)) from error
 
 
-def failure(text: str) -> EmberlineError:
-    """What a long text by Spark says."""
-    said = re.search(f"{_tasks.SAID}([0-9a-f]+){_tasks.SAID}", text)
-    if said:
-        return cast(EmberlineError, pickle.loads(bytes.fromhex(said[1])))
-    missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", text)
-    if missing:
-        return EngineError(
-            f"the executors' Python lacks the module {missing[1]}",
-            action="Install it there, or send an environment with --spark-conf spark.archives=….",
-        )
-    if "PYTHON_VERSION_MISMATCH" in text:
-        return EngineError(
-            "the executors run another Python than this one",
-            action="Set PYSPARK_PYTHON to the Python that executors should use.",
-        )
-    if "Python worker exited unexpectedly" in text or "Python worker failed to connect" in text:
-        return EngineError(
-            "a Python worker of Spark died again and again, most likely for want of memory",
-            action="Give executors more memory (spark.executor.memoryOverhead) or fewer cores each; a run resumes.",
-        )
-    read = re.search(r"\[FAILED_READ_FILE[^\]]*\][^\n]*?file (\S+)", text)
-    if read:
-        where, action = read[1].rstrip("."), "Restore it from a copy."
-        return EngineError("the table is damaged, or cannot be read", where=where, action=action)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    python = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt): ", line) and "spark" not in line]
-    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    return EngineError(f"Spark gave up: {['no reason', *lines[:1], *causes[-1:], *python[-1:]][-1]}"[:600])
+def _answers(rows: list[pa.RecordBatch]) -> Iterator[Any]:
+    """What functions returned; each row is let go of before the next is looked at."""
+    rows.reverse()
+    while rows:
+        yield _tasks.answered(rows.pop())
 
 
 def _waves(jobs: Iterable[Any], most: Callable[[], int]) -> Iterator[list[pa.RecordBatch]]:
@@ -356,6 +352,10 @@ def _marked(folder: Path) -> Iterator[str | None]:
         yield os.fspath(path)
     finally:
         path.unlink(missing_ok=True)
+
+
+def _plain_schema(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([(field.name, _plain(field.type)) for field in schema])
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
