@@ -1,8 +1,9 @@
 """How true and how narrow the intervals of purity and completeness are, over simulated campaigns.
 
-``python benchmarks/estimates.py --out folder`` runs 300 campaigns at each prevalence and writes ``estimates.json`` and
-``estimates.svg``; ``--plot estimates.json`` draws the plot again. No network is trained: the scores of a pool set
-targets apart by a random amount, are badly calibrated by a random power, and get better round by round.
+``python benchmarks/estimates.py --out benchmarks/results`` measures everything that ``docs/explanation/estimates.md``
+claims and writes ``estimates.json``; ``--part`` does one part of it, ``--campaigns`` fewer. ``--document`` writes the
+document's tables and its plot again from that file. No network is trained: the scores of a pool set targets apart by a
+random amount, are badly calibrated by a random power, and get better round by round.
 """
 
 from __future__ import annotations
@@ -11,16 +12,24 @@ import argparse
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emberline.learn.control import ControlDraw, ask, draw_control
+from emberline.files import atomic_path
+from emberline.learn.answers import Twice
+from emberline.learn.control import Assume, ControlDraw, ask, draw_control
 from emberline.learn.estimate import Estimates, estimate
 from emberline.learn.strategies import Query, strategy
+from estimates_report import write_document
+
+SEED = 20261120
+"""The campaigns that the document quotes; nothing was chosen by looking at them."""
+TRIAL = 8
+"""The campaigns by which shares and forms were chosen."""
 
 PREVALENCES = (0.001, 0.005, 0.01)
 KINDS = {
@@ -28,19 +37,31 @@ KINDS = {
     "heavy": "scores with heavy tails (Student's t, 4 degrees)",
     "hidden": "one target in ten looks like anything else to the network",
 }
+BLIND = "blind"
+"""One kind more, for the estimates alone: half of the targets look like anything else to the network."""
+HIDDEN = {"hidden": 0.1, BLIND: 0.5}
+NAMES = ("purity", "completeness", "completeness_from_draw")
 
 Draw = Callable[[NDArray[np.float64], NDArray[np.bool_], int, np.random.Generator, NDArray[np.int64]], ControlDraw]
+Rows = dict[str, dict[str, float]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Campaigns of one kind: size of the pool, prevalence, control labels and queries of each round."""
+    """Campaigns of one kind: size of the pool, prevalence, control labels and queries of each round.
+
+    `draw` is the assumption that the control labels are drawn for, `wrong` the chance of a wrong answer, and `repeats`
+    the share of control labels that are asked for twice.
+    """
 
     prevalence: float
     kind: str = "linear"
     n: int = 200_000
     control: tuple[int, ...] = (50, 50, 50, 250)
     batch: int = 100
+    draw: Assume = "nothing"
+    wrong: float = 0.0
+    repeats: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +82,8 @@ class World:
         noise = rng.standard_t(4, plan.n) / np.sqrt(2.0) if plan.kind == "heavy" else rng.normal(size=plan.n)
         self.lasting = noise
         self.seen = self.truth.copy()
-        if plan.kind == "hidden":
-            self.seen[rng.random(plan.n) < 0.1] = 0
+        if plan.kind in HIDDEN:
+            self.seen[rng.random(plan.n) < HIDDEN[plan.kind]] = 0
         self.quality = rng.uniform(4.0, 6.5)
         self.power, self.shift = np.exp(rng.normal(0.7, 0.4)), rng.normal(0.0, 0.4)
 
@@ -75,187 +96,196 @@ class World:
         return np.asarray(1 / (1 + np.exp(-self.power * (evidence - edge))))
 
 
-def ours(
-    scores: NDArray[np.float64],
-    available: NDArray[np.bool_],
-    n: int,
-    rng: np.random.Generator,
-    truth: NDArray[np.int64],
-) -> ControlDraw:
-    """The allocation that Emberline makes, which does not know the truth."""
-    return draw_control(scores, available, n, rng)
+@dataclasses.dataclass
+class Campaign:
+    """A campaign at its end: what was drawn, answered and learnt, and the last network's scores."""
+
+    truth: NDArray[np.int64]
+    score: NDArray[np.float64]
+    wrong: float
+    known: dict[int, int | None]
+    answers: dict[int, int | None]
+    draws: list[ControlDraw]
+    twice: Twice
+
+    def say(self, rows: NDArray[np.int64], rng: np.random.Generator) -> dict[int, int | None]:
+        """What the oracle answers."""
+        answers = self.truth[rows] ^ (rng.random(len(rows)) < self.wrong) if self.wrong else self.truth[rows]
+        return dict(zip(rows.tolist(), answers.tolist(), strict=True))
+
+    def available(self) -> NDArray[np.bool_]:
+        """The rows that are not known."""
+        free = np.ones(len(self.truth), dtype=bool)
+        free[list(self.known)] = False
+        return free
+
+    def control(self, draw: ControlDraw, rng: np.random.Generator) -> None:
+        """Answer a control draw; a row that was drawn before keeps its answer."""
+        self.draws.append(draw)
+        self.answers = self.say(draw.rows, rng) | self.answers
+
+    def judge(self, rng: np.random.Generator, **options: Any) -> Outcome:
+        """The estimates of the catalogue that took over every answer, and the truth."""
+        predicted = (self.score >= 0.5).astype(np.int64)
+        predicted[list(self.known)] = list(self.known.values())
+        found = estimate(
+            self.draws, self.answers, predicted, self.known, [1], rng=rng, corrected=True, scores=self.score, **options
+        )
+        predicted[list(self.answers)] = list(self.answers.values())
+        hits = np.count_nonzero(predicted & self.truth)
+        return Outcome(found, hits / max(predicted.sum(), 1), hits / max(self.truth.sum(), 1))
 
 
-def told(purity: float, rest: float) -> Draw:
-    """Neyman's allocation with the true share of targets of twenty strata a side; `purity` goes to the predicted ones.
-
-    Without regard to its spread the lowest of the strata gets `rest`: intervals are wide there, whatever was seen.
-    """
-
-    def draw(scores, available, n, rng, truth):  # type: ignore[no-untyped-def]
-        strata = np.full(len(scores), -1, dtype=np.int8)
-        inside = available & (scores >= 0.5)
-        for side, first, parts in ((inside, 0, 4), (available & ~inside, 4, 12)):
-            rows = np.flatnonzero(side)
-            order = rows[np.argsort(-scores[rows])]
-            # Geometric sizes: the strata next to the threshold are small.
-            sizes = np.geomspace(1, 3.0 ** (parts - 1), parts) if first else np.ones(parts)
-            ends = np.ceil(len(order) * np.cumsum(sizes) / sizes.sum()).astype(int)
-            for part, (a, b) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-                strata[order[a:b]] = first + part
-        size = np.bincount(strata[available], minlength=16).astype(float)
-        p = np.bincount(strata[available], truth[available], 16) / np.maximum(size, 1)
-        weight = size * np.sqrt(p * (1 - p))
-        shares = np.full(16, 1e-6)
-        shares[:4] += purity * _normal(weight[:4])
-        shares[4:] += (1 - purity - rest) * _normal(weight[4:])
-        shares[15] += rest
-        return draw_control(scores, available, n, rng, strata=strata, shares=shares.tolist())
-
-    return draw
-
-
-def _normal(weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    return weight / weight.sum() if weight.sum() > 0 else np.full(len(weight), 1 / len(weight))
-
-
-def campaign(plan: Plan, rng: np.random.Generator, draw: Draw = ours, **options: Any) -> Outcome:
-    """Rounds of queries by `seek` and control draws; the estimates at the end, and the truth."""
-    world = World(plan, rng)
-    truth = world.truth
-    known: dict[int, int | None] = {}
-    answers: dict[int, int | None] = {}
-    draws: list[ControlDraw] = []
+def run_campaign(plan: Plan, rng: np.random.Generator, draw: Draw | None = None) -> Campaign:
+    """Rounds of queries by `seek` and control draws, by default as Emberline draws them."""
+    rng, apart = rng.spawn(2)
+    world = World(plan, apart)
+    state = Campaign(world.truth, world.truth.astype(float), plan.wrong, {}, {}, [], Twice())
     objects = np.arange(plan.n)
     for number, control in enumerate(plan.control):
-        score = world.scores((number + 1) / len(plan.control))
-        available = np.ones(plan.n, dtype=bool)
-        available[list(known)] = False
-        if control:
-            draws.append(draw(score, available, control, rng, truth))
-            answers |= {row: int(truth[row]) for row in draws[-1].rows.tolist()}
+        state.score = score = world.scores((number + 1) / len(plan.control))
+        available = state.available()
+        if control and draw:
+            state.control(draw(score, available, control, rng, world.truth), rng)
+        elif control:
+            state.control(draw_control(score, available, control, rng, assume=plan.draw), rng)
         if number + 1 < len(plan.control):
             query = Query(
                 objects=objects, available=available, batch=plan.batch, rng=rng, targets=(1,),
                 probabilities=np.stack([1 - score, score], axis=1), embeddings=score[:, None],
-                asked=np.array(sorted(known), dtype=np.int64),
+                asked=np.array(sorted(state.known), dtype=np.int64),
             )  # fmt: skip
-            chosen = np.concatenate(ask(strategy("seek"), query, np.array(sorted(answers), dtype=np.int64)))
-            known |= {row: int(truth[row]) for row in chosen.tolist()}
-    predicted = (score >= 0.5).astype(np.int64)
-    predicted[list(known)] = list(known.values())
-    found = estimate(draws, answers, predicted, known, [1], rng=rng, corrected=True, scores=score, **options)
-    predicted[list(answers)] = list(answers.values())
-    hits = np.count_nonzero(predicted & truth)
-    return Outcome(found, hits / max(predicted.sum(), 1), hits / max(truth.sum(), 1))
+            new, met = ask(strategy("seek"), query, np.array(sorted(state.answers), dtype=np.int64))
+            state.known |= state.say(new, rng) | {row: state.answers[row] for row in met.tolist()}
+    if plan.repeats:
+        rows = np.array(sorted(state.answers), dtype=np.int64)
+        again = state.say(rng.choice(rows, round(plan.repeats * len(rows)), replace=False), rng)
+        state.twice = Twice.of((state.answers[row] == 1, answer == 1) for row, answer in again.items())
+    return state
 
 
-def table(outcomes: Iterable[Outcome]) -> dict[str, dict[str, float]]:
+def table(outcomes: Iterable[Outcome]) -> Rows:
     """Of each estimate: coverage, shares of truths above and below, mean width, mean error, mean value and truth."""
     outcomes = list(outcomes)
     result = {}
-    for name in ("purity", "completeness", "completeness_from_draw"):
+    names = ("coverage", "above", "below", "width", "error", "low", "true")
+    for name in NAMES:
         rows = []
         for one in outcomes:
             got, true = getattr(one.found, name), one.purity if name == "purity" else one.completeness
             if np.isfinite(got.value):
                 above, below = true > got.high + 1e-9, true < got.low - 1e-9
                 rows.append((not (above or below), above, below, got.high - got.low, got.value - true, got.low, true))
-        names = ("coverage", "above", "below", "width", "error", "low", "true")
-        means = (
-            np.array(rows, dtype=float).reshape(-1, len(names)).mean(axis=0) if rows else np.full(len(names), np.nan)
-        )
+        means = np.array(rows, float).mean(axis=0) if rows else np.full(len(names), np.nan)
         result[name] = {"campaigns": len(rows), **dict(zip(names, map(float, means), strict=True))}
     return result
 
 
-def run(plan: Plan, campaigns: int, draw: Draw = ours, **options: Any) -> dict[str, dict[str, float]]:
+def seeds(plan: Plan, campaigns: int, seed: int) -> Iterator[np.random.Generator]:
+    """A generator for each campaign; all allocations see the same pools."""
+    return (np.random.default_rng([seed, round(1e5 * plan.prevalence), number]) for number in range(campaigns))
+
+
+def run(plan: Plan, campaigns: int, seed: int = SEED, **options: Any) -> Rows:
     """The table of so many campaigns, each with its own seed."""
-    seeds = (np.random.default_rng([8, int(1e5 * plan.prevalence), number]) for number in range(campaigns))
-    return table(campaign(plan, rng, draw, **options) for rng in seeds)
+    return table(run_campaign(plan, rng).judge(rng, **options) for rng in seeds(plan, campaigns, seed))
 
 
-def show(title: str, prevalence: float, rows: dict[str, dict[str, float]]) -> None:
+def show(*values: object, rows: Rows) -> None:
     """Lines of a Markdown table."""
     for name, row in rows.items():
         cells = " | ".join(f"{row[key]:.3f}" for key in ("coverage", "above", "below", "width", "error", "true"))
-        print(f"| {title} | {prevalence:.1%} | {name} | {cells} |", flush=True)
+        print("|", " | ".join(map(str, (*values, name))), "|", cells, "|", flush=True)
 
 
-def allocations(prevalence: float, campaigns: int, n: int) -> dict[str, Any]:
-    """Widths of Emberline's allocation against the best of those that know the truth, in the same campaigns."""
-    plan = Plan(prevalence, n=n)
-    mine = run(plan, campaigns)
-    best: dict[str, Any] = {}
-    for purity in (0.2, 0.35, 0.5):
-        for rest in (0.0, 0.3):
-            rows = run(plan, campaigns, told(purity, rest))
-            width = rows["purity"]["width"] + rows["completeness"]["width"]
-            if not best or width < best["width"]:
-                best = {"width": width, "purity_share": purity, "rest_share": rest, "rows": rows}
-    width = mine["purity"]["width"] + mine["completeness"]["width"]
-    return {"ours": mine, "best": best, "ratio": width / best["width"]}
+def coverages(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """How often intervals hold the truth, by what targets look like, prevalence, and what is drawn for."""
+    for kind in options.kind:
+        draws: Sequence[Assume] = ("nothing", "scores") if kind == "linear" else ("nothing",)
+        for prevalence in options.prevalence:
+            for draw in draws:
+                plan = Plan(prevalence, kind, n=options.pool, draw=draw)
+                rows = run(plan, options.campaigns if kind == "linear" else options.few, options.seed)
+                show(kind, prevalence, draw, rows=rows)
+                yield {"kind": kind, "prevalence": prevalence, "draw": draw, "rows": rows}
+
+
+def wrong_answers(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The same when the oracle errs, with and without the model of its errors."""
+    for wrong in (0.0, 0.02, 0.05):
+        for prevalence in options.prevalence:
+            plan = Plan(prevalence, n=options.pool, wrong=wrong, repeats=0.1)
+            found: dict[bool, list[Outcome]] = {True: [], False: []}
+            for rng in seeds(plan, options.few, options.seed):
+                state = run_campaign(plan, rng)
+                for model, outcomes in found.items():
+                    outcomes.append(state.judge(rng, twice=state.twice if model else None))
+            for model, outcomes in found.items():
+                rows = table(outcomes)
+                show(wrong, prevalence, "model" if model else "trusted", rows=rows)
+                yield {"wrong": wrong, "prevalence": prevalence, "model": model, "rows": rows}
+
+
+def labels(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """What more control labels buy, all drawn at the end."""
+    for prevalence in options.prevalence:
+        for count in (100, 200, 400, 1_000, 3_000, 10_000):
+            plan = Plan(prevalence, n=options.pool, control=(0, 0, 0, count))
+            rows = {}
+            for draw in ("nothing", "scores"):
+                rows[draw] = run(dataclasses.replace(plan, draw=draw), options.sweep, options.seed)
+                show(count, prevalence, draw, rows=rows[draw])
+            yield {"labels": count, "prevalence": prevalence, "rows": rows}
+
+
+def allocations(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Widths of Emberline's allocation against those of the best that knows the truth."""
+    from estimates_oracle import compare
+
+    for prevalence in options.prevalence:
+        found = compare(Plan(prevalence, n=options.pool), options.sweep, options.seed)
+        print(json.dumps(found["ratio"], indent=1), flush=True)
+        yield {"prevalence": prevalence, **found}
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], Iterator[dict[str, Any]]]] = {
+    "coverage": coverages, "allocation": allocations, "errors": wrong_answers, "labels": labels,
+}  # fmt: skip
 
 
 def main() -> None:
     """Run what is asked for and write it down."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--campaigns", type=int, default=300)
-    parser.add_argument("--few", type=int, default=60, help="campaigns to compare allocations by")
+    parser.add_argument("--campaigns", type=int, default=300, help="campaigns a prevalence of the kind linear")
+    parser.add_argument("--few", type=int, default=100, help="campaigns of other kinds, and with wrong answers")
+    parser.add_argument("--sweep", type=int, default=40, help="campaigns to compare allocations and amounts by")
     parser.add_argument("--pool", type=int, default=200_000)
+    parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--prevalence", type=float, nargs="+", default=PREVALENCES)
-    parser.add_argument("--kind", nargs="+", choices=[*KINDS], default=[*KINDS])
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--plot", type=Path, help="draw estimates.svg beside this JSON file, and do nothing else")
+    parser.add_argument("--kind", nargs="+", choices=[*KINDS, BLIND], default=[*KINDS, BLIND])
+    parser.add_argument("--part", nargs="+", choices=[*PARTS], default=[*PARTS])
+    parser.add_argument("--out", type=Path, help="the folder of estimates.json; parts that are not run stay in it")
+    parser.add_argument("--document", action="store_true", help="write docs/explanation/estimates.md from --out only")
     options = parser.parse_args()
-    if options.plot:
-        plot(json.loads(options.plot.read_text(encoding="utf-8")), options.plot.with_suffix(".svg"))
+    if options.document:
+        write_document((options.out or Path(__file__).parent / "results") / "estimates.json")
         return
-    begun = time.perf_counter()
-    result: dict[str, Any] = {"campaigns": options.campaigns, "pool": options.pool, "coverage": [], "allocation": []}
-    print("| campaigns | prevalence | estimate | coverage | truth above | truth below | width | error | truth |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for kind in options.kind:
-        for prevalence in options.prevalence:
-            rows = run(Plan(prevalence, kind, n=options.pool), options.campaigns)
-            show(kind, prevalence, rows)
-            result["coverage"].append({"kind": kind, "prevalence": prevalence, "rows": rows})
-    for prevalence in options.prevalence if options.few else ():
-        found = allocations(prevalence, options.few, options.pool)
-        print(
-            f"{prevalence:.1%}: width against the best allocation that knows the truth {found['ratio']:.2f}", flush=True
-        )
-        for name in ("purity", "completeness"):
-            print(f"    {name}: {found['ours'][name]['width']:.3f} against {found['best']['rows'][name]['width']:.3f}")
-        result["allocation"].append({"prevalence": prevalence, **found})
-    result["seconds"] = time.perf_counter() - begun
-    if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "estimates.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
-        plot(result, options.out / "estimates.svg")
+    for part in options.part:
+        begun, cells = time.perf_counter(), []
+        for cell in PARTS[part](options):
+            cells.append(cell)
+            if options.out:
+                settings = {"seed": options.seed, "pool": options.pool, "seconds": time.perf_counter() - begun}
+                keep(options.out, {part: {**settings, "cells": cells}})
 
 
-def plot(result: dict[str, Any], path: Path) -> None:
-    """Coverage and width against prevalence."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    names = {"purity": "purity", "completeness": "completeness", "completeness_from_draw": "completeness, draw alone"}
-    for (name, label), colour in zip(names.items(), ("#0072b2", "#d55e00", "#7f7f7f"), strict=True):
-        for kind, style in zip(KINDS, ("o-", "s--", "^:"), strict=True):
-            cells = [row for row in result["coverage"] if row["kind"] == kind]
-            x = [100 * row["prevalence"] for row in cells]
-            for axis, key in zip(axes, ("coverage", "width"), strict=True):
-                axis.plot(x, [row["rows"][name][key] for row in cells], style, color=colour, label=f"{label}, {kind}")
-    axes[0].axhspan(0.93, 0.97, color="#dddddd", zorder=0)
-    for axis, title in zip(axes, ("Coverage of 95 % intervals", "Mean width"), strict=True):
-        axis.set(title=title, xlabel="Targets in the pool / %", xscale="log")
-    axes[1].legend(fontsize=6)
-    figure.savefig(path)
-    plt.close(figure)
+def keep(folder: Path, found: dict[str, Any]) -> None:
+    """Put what was found into ``estimates.json``, beside what it already has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "estimates.json"
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(earlier | found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

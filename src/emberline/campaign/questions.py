@@ -87,7 +87,8 @@ def _control_questions(
     if probabilities is not None:
         score = target_probability(campaign, probabilities)
     threshold = campaign.config.candidates.threshold
-    draw = draw_control(score, _available(campaign), size, rng=stream(campaign, number, "control"), threshold=threshold)
+    rng, assume = stream(campaign, number, "control"), campaign.config.control.assume
+    draw = draw_control(score, _available(campaign), size, rng=rng, threshold=threshold, assume=assume)
     save_draw(campaign, number, draw)
     return [
         Question(number, rank, name, "control", "control", int(stratum))

@@ -12,7 +12,7 @@ from emberline.errors import CampaignError
 from emberline.learn.control import ControlDraw
 from emberline.learn.strategies import Rows
 
-__all__ = ["SAMPLES", "Cell", "Counts", "Sample", "moved_to_known"]
+__all__ = ["SAMPLES", "Cell", "Counts", "Sample", "moved_to_known", "totals"]
 
 SAMPLES = 10_000
 """Monte Carlo draws behind every interval."""
@@ -50,25 +50,44 @@ class Cell:
         """The estimated number of positives in the group."""
         return self.positives + (self.size - self.drawn) * self.rate
 
-    def totals(self, more: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float64]:
-        """Draws from the exact confidence distributions of the number of positives. (SAMPLES,)
+    def unseen(self) -> float:
+        """How many positives the cell could hold, at 95 %, if its labels had found none."""
+        return (self.size - self.drawn) * (1 - 0.05 ** (1 / self.effective)) if self.labels else 0.0
 
-        From the upper one where `more`, else from the lower. An even mixture of both is the mid-p distribution, as long
-        as all groups that are added up share `more`: groups without any positive would otherwise never sum to none. The
-        tail of a hypergeometric distribution over the population's positives is that of a beta-binomial one, so no test
-        need be inverted. Without a sample the bounds are none and all.
+    def draws(self, more: NDArray[np.bool_], worst: bool, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Draws from a confidence distribution of the number of positives; see `totals`. (SAMPLES,)
+
+        The tail of a hypergeometric distribution over the population's positives is that of a beta-binomial one, so no
+        test need be inverted. Where the cell is not the worst, the beta distribution has the mean and the unbiased
+        variance of the sampled share. Without a sample the bounds are none and all.
         """
         rest = self.size - self.drawn
         if rest == 0:
             return np.full(SAMPLES, float(self.positives))
         if self.labels == 0:
             return np.where(more, float(rest), 0.0)
-        yes = self.rate * self.effective + more
-        no = (1 - self.rate) * self.effective + 1 - more
+        n = self.effective
+        if worst:
+            yes, no = self.rate * n + more, (1 - self.rate) * n + ~more
+        else:
+            counted = max(n - 2, 1e-3)
+            yes, no = np.full(SAMPLES, self.rate * counted), np.full(SAMPLES, (1 - self.rate) * counted)
         tiny = 1e-12
         share = rng.beta(np.maximum(yes, tiny), np.maximum(no, tiny))
         share = np.where(yes < tiny, 0.0, np.where(no < tiny, 1.0, share))
         return np.asarray(self.positives + rng.binomial(rest, share), dtype=np.float64)
+
+
+def totals(cells: Sequence[Cell], more: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draws from the confidence distributions of the number of positives in all cells together. (SAMPLES,)
+
+    From the upper one where `more`, else from the lower; an even mixture of both is the mid-p distribution. Of one cell
+    it is the exact one. Of several, the bound of each would add one positive (or one negative) that was not seen to
+    every cell, which is far too wide: it is added once, to the cell where it counts for the most, the worst place where
+    it could be (Fay & Feuer 1997; Fay & Kim 2017 for mid-p).
+    """
+    worst = max(cells, key=Cell.unseen, default=None)
+    return sum((cell.draws(more, cell is worst, rng) for cell in cells), np.zeros(SAMPLES))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -119,7 +138,7 @@ class Sample:
         pool = np.zeros(len(predicted), dtype=bool)
         for draw in draws:
             pool |= (draw.assignment >= 0) & ~asked
-        group = np.where(pool, _groups(1 - missed, pool), -1)
+        group = np.where(pool, _groups(draws, 1 - missed, pool), -1)
         rows = np.unique(np.concatenate(drawn)) if drawn else np.empty(0, dtype=np.int64)
         return cls(predicted, truth, asked & (truth >= 0), group, 1 - missed, rows)
 
@@ -129,16 +148,22 @@ class Sample:
         return Counts(*(int(np.count_nonzero(self.known & part)) for part in parts))
 
     def cells(self, positive: NDArray[np.bool_], true: NDArray[np.bool_], side: bool) -> list[Cell]:
-        """The groups of unknown rows on one side of the prediction; a group without sample borrows the nearest rate."""
+        """The groups of unknown rows on one side of the prediction; one without labels is joined to a neighbour.
+
+        A group for which no neighbour has labels borrows the nearest rate for its value.
+        """
         groups = self.group.max(initial=-1) + 1
-        members = self.group[(positive == side) & (self.group >= 0)]
-        sizes = np.bincount(members, minlength=groups)
-        rows = self.drawn[positive[self.drawn] == side]
-        where, yes, weight = self.group[rows], true[rows], 1 / self.chance[rows]
-        n = np.bincount(where, minlength=groups)
-        positives = np.bincount(where, yes, groups)
-        sums, squares = np.bincount(where, weight, groups), np.bincount(where, weight**2, groups)
-        rates = np.bincount(where, weight * yes, groups) / np.maximum(sums, 1e-300)
+        rows = np.flatnonzero((positive == side) & (self.group >= 0))
+        drawn = self.drawn[positive[self.drawn] == side]
+        sizes, n = np.bincount(self.group[rows], minlength=groups), np.bincount(self.group[drawn], minlength=groups)
+        chances = np.bincount(self.group[rows], self.chance[rows], groups) / np.maximum(sizes, 1)
+        block = _joined(sizes, n, chances)
+        count = int(block.max(initial=-1)) + 1
+        where, weight = block[self.group[drawn]], 1 / self.chance[drawn]
+        sizes, n = np.bincount(block, sizes, count).astype(int), np.bincount(block, n, count).astype(int)
+        positives = np.bincount(where, true[drawn], count)
+        sums, squares = np.bincount(where, weight, count), np.bincount(where, weight**2, count)
+        rates = np.bincount(where, weight * true[drawn], count) / np.maximum(sums, 1e-300)
         effective = sums**2 / np.maximum(squares, 1e-300)
         sampled = np.flatnonzero(n)
         cells = []
@@ -149,21 +174,46 @@ class Sample:
         return cells
 
 
-def _groups(chance: NDArray[np.float64], pool: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _joined(sizes: NDArray[np.int64], n: NDArray[np.int64], chances: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The block of each group: one without labels is joined to a neighbour whose chance is within a factor of four.
+
+    Groups that were labelled whole, and those of chance zero, stay by themselves.
+    """
+    block = np.zeros(len(sizes), dtype=np.int64)
+    number, labels, first = -1, 0, 0.0
+    for g in np.flatnonzero(sizes).tolist():
+        near = first > 0 and chances[g] <= 4 * first and n[g] < sizes[g]
+        if number < 0 or not (near and (labels == 0 or n[g] == 0)):
+            number, labels, first = number + 1, 0, float(chances[g]) if n[g] < sizes[g] else 0.0
+        labels += int(n[g])
+        block[g] = number
+    return block
+
+
+def _groups(draws: Sequence[ControlDraw], chance: NDArray[np.float64], pool: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Number the rows by chance: one group a distinct value, neighbours within a factor of two joined when many.
 
-    A chance of one (a census) and of zero stay by themselves.
+    A chance of one (a census) and of zero stay by themselves. Rows that lay in the same strata have the same chance, so
+    that only one row of each combination need be looked at.
     """
-    values, inverse = np.unique(np.round(chance, 12), return_inverse=True)
-    if len(np.unique(inverse[pool])) <= _FEW_GROUPS:
-        return inverse.astype(np.int64)
-    number = np.zeros(len(values), dtype=np.int64)
-    start = values[0]
-    for i in range(1, len(values)):
-        apart = values[i] > 2 * start or values[i] == 1.0
-        number[i] = number[i - 1] + apart
-        start = values[i] if apart else start
-    return number[inverse]
+    combination = np.zeros(len(pool), dtype=np.int64)
+    for draw in draws:
+        combination = combination * (len(draw.sizes) + 1) + draw.assignment + 1
+        present = np.zeros(int(combination.max(initial=0)) + 1, dtype=np.int64)
+        present[combination] = 1
+        combination = (np.cumsum(present) - 1)[combination]
+    values = np.zeros(int(combination.max(initial=0)) + 1)
+    values[combination[pool]] = chance[pool]
+    used = np.bincount(combination[pool], minlength=len(values)) > 0
+    levels, inverse = np.unique(np.round(values, 12), return_inverse=True)
+    number = np.arange(len(levels))
+    if len(np.unique(inverse[used])) > _FEW_GROUPS:
+        number[0], start = 0, levels[0]
+        for i in range(1, len(levels)):
+            apart = levels[i] > 2 * start or levels[i] == 1.0
+            number[i] = number[i - 1] + apart
+            start = levels[i] if apart else start
+    return np.asarray(number[inverse][combination], dtype=np.int64)
 
 
 def _refuse_hidden(draws: Sequence[ControlDraw], asked: NDArray[np.bool_]) -> None:

@@ -61,14 +61,13 @@ class Errors:
     def split(
         self, positives: NDArray[np.float64] | float, total: float, rng: np.random.Generator
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Targets among those called so, and among the others; the shares by Rogan & Gladen (1978)."""
+        """Targets among those called so, and among the others; the share of all by Rogan & Gladen (1978)."""
         called = np.broadcast_to(np.asarray(positives, dtype=np.float64), (SAMPLES,))
         if total <= 0:
             return np.zeros(SAMPLES), np.zeros(SAMPLES)
-        q = called / total
-        p = np.clip((q - self.false) / np.maximum(1 - self.miss - self.false, 1e-9), 0.0, 1.0)
-        kept = np.clip(p * (1 - self.miss) / np.maximum(q, 1e-12), 0.0, 1.0)
-        lost = np.clip(p * self.miss / np.maximum(1 - q, 1e-12), 0.0, 1.0)
+        p = np.clip((called / total - self.false) / np.maximum(1 - self.miss - self.false, 1e-9), 0.0, 1.0)
+        kept = p * (1 - self.miss) / np.maximum(p * (1 - self.miss) + (1 - p) * self.false, 1e-12)
+        lost = p * self.miss / np.maximum(p * self.miss + (1 - p) * (1 - self.false), 1e-12)
         whole = np.rint(called).astype(np.int64)
         others = np.maximum(np.rint(total - called), 0).astype(np.int64)
         return rng.binomial(whole, kept).astype(np.float64), rng.binomial(others, lost).astype(np.float64)

@@ -4,19 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emberline.learn.strategies import Query, Rows, Strategy
 
-__all__ = ["ControlDraw", "ask", "control_strata", "draw_control", "fine_strata"]
+__all__ = ["Assume", "ControlDraw", "ask", "control_strata", "draw_control", "fine_strata"]
 
 _OLD = 4
 _INSIDE, _OUTSIDE = 2, 5
-_PURITY, _REST = 0.3, 0.2
 _HIDDEN = 0.03
+_BINS = 1 << 16
+
+Assume = Literal["scores", "nothing"]
+"""What is believed of the unlabelled spectra: that the scores order them, or nothing but that the sample is random."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """How the labels of a draw are split: `purity`, a share for predicted targets; of the others, `even`, a share.
+
+    That one is drawn evenly over the rows that are not predicted, so that no row's chance is far below the mean; what
+    is left goes to the strata in equal numbers: a defensive mixture (Hesterberg 1995).
+    """
+
+    purity: float
+    even: float
+
+
+SPLITS: dict[Assume, Split] = {"nothing": Split(0.15, 0.7), "scores": Split(0.3, 0.1)}
+"""The split of the labels that goes with each assumption; see ``docs/explanation/estimates.md`` for what they buy."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -119,22 +138,33 @@ def fine_strata(scores: NDArray[Any], available: NDArray[np.bool_], *, threshold
 
 
 def _cut(scores: NDArray[np.float64], parts: int, least: float) -> NDArray[np.int8]:
-    """The part of each score, 0 the highest; parts hold equal sums of the spread of an answer."""
+    """The part of each score, 0 the highest; parts hold equal sums of the spread of an answer.
+
+    Scores are told apart to 1/65536 of their range in log odds.
+    """
     if len(scores) == 0:
         return np.empty(0, dtype=np.int8)
     p = np.clip(scores, least, max(1 - 1e-2, least))
-    values, inverse = np.unique(-scores, return_inverse=True)
-    spread = np.bincount(inverse, np.sqrt(p * np.maximum(1 - p, 0.0)), len(values))
+    odds = np.log(np.clip(scores, 1e-12, 1 - 1e-12))
+    odds -= np.log1p(-np.exp(odds))
+    top, bottom = odds.max(), odds.min()
+    place = ((top - odds) * ((_BINS - 1) / max(top - bottom, 1e-9))).astype(np.int64)
+    spread = np.bincount(place, np.sqrt(p * (1 - p)), int(place.max()) + 1)
     before = np.cumsum(spread) - spread / 2
     part = np.minimum((parts * before / max(spread.sum(), 1e-300)).astype(np.int8), parts - 1)
     # Whatever is the lowest is the last part: the rest.
-    return np.asarray((part + (parts - 1 - part[-1]))[inverse], dtype=np.int8)
+    return np.asarray((part + (parts - 1 - part[-1]))[place], dtype=np.int8)
 
 
-def _fine_shares() -> tuple[float, ...]:
+def _shares(assignment: NDArray[np.int8], split: Split) -> NDArray[np.float64]:
     """The share of the labels of each of `fine_strata`; the first four numbers belong to `control_strata`."""
-    middle = (1 - _PURITY - _REST) / (_OUTSIDE - 1)
-    return (0.0,) * _OLD + (_PURITY / _INSIDE,) * _INSIDE + (middle,) * (_OUTSIDE - 1) + (_REST,)
+    sizes = np.bincount(assignment[assignment >= 0], minlength=_OLD + _INSIDE + _OUTSIDE).astype(float)
+    shares = np.zeros(len(sizes))
+    shares[_OLD : _OLD + _INSIDE] = split.purity / _INSIDE
+    others = sizes[_OLD + _INSIDE :]
+    even = others / max(others.sum(), 1.0)
+    shares[_OLD + _INSIDE :] = (1 - split.purity) * (split.even * even + (1 - split.even) / _OUTSIDE)
+    return shares
 
 
 def draw_control(
@@ -144,6 +174,7 @@ def draw_control(
     rng: np.random.Generator,
     *,
     threshold: float = 0.5,
+    assume: Assume = "nothing",
     shares: Sequence[float] | None = None,
     strata: NDArray[np.int8] | None = None,
 ) -> ControlDraw:
@@ -165,6 +196,8 @@ def draw_control(
         The only source of chance.
     threshold : float
         From here on a row is a predicted target.
+    assume : "scores" or "nothing"
+        What the estimate will rest on. The draw serves either; it is best for this one.
     shares : sequence of float
         The share of `n` of each stratum. What a small stratum cannot take goes to the others; each gets at least two.
         By default those that go with `fine_strata`; with `strata` of one's own, their sizes.
@@ -173,8 +206,10 @@ def draw_control(
     """
     assignment = fine_strata(scores, available, threshold=threshold) if strata is None else strata
     assignment = np.where(available, assignment, -1).astype(np.int8)
-    if shares is None:
-        shares = _fine_shares() if strata is None else np.bincount(assignment[assignment >= 0]).tolist()
+    if shares is None and strata is None:
+        shares = _shares(assignment, SPLITS[assume]).tolist()
+    elif shares is None:
+        shares = np.bincount(assignment[assignment >= 0]).tolist()
     sizes = np.bincount(assignment[assignment >= 0], minlength=len(shares))
     counts = _allocate(sizes, np.asarray(shares, dtype=float), n)
     drawn = [

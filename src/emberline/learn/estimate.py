@@ -5,20 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emberline.learn._sample import SAMPLES, Cell, Counts, Sample, moved_to_known
+from emberline.learn._sample import SAMPLES, Cell, Counts, Sample, moved_to_known, totals
 from emberline.learn._tail import Scored, local_weights, log_odds, missed_targets
 from emberline.learn.answers import Errors, Twice, errors_of_answers
-from emberline.learn.control import ControlDraw
+from emberline.learn.control import Assume, ControlDraw
 
 __all__ = ["Assume", "Estimate", "Estimates", "estimate"]
-
-Assume = Literal["scores", "nothing"]
-"""What is believed of the unlabelled spectra: that the scores order them, or nothing but that the sample is random."""
 
 _FEWEST_POSITIVES = 3
 
@@ -175,7 +171,7 @@ class _Judged:
         self, errors: Errors | None, more: NDArray[np.bool_], rng: np.random.Generator
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Draws of the targets in the catalogue, and of those that are known to the oracle by another name."""
-        inside = sum((cell.totals(more, rng) for cell in self.inside), np.zeros(SAMPLES))
+        inside = totals(self.inside, more, rng)
         if errors is None:
             return inside + self.counts.hits, np.zeros(SAMPLES)
         right, wrong = errors.split(float(self.counts.hits + self.counts.missed), self.counts.known, rng)
@@ -207,7 +203,7 @@ class _Judged:
         found, wrong = self.found(errors, more, rng)
         missed = modelled
         if missed is None:
-            missed = sum((cell.totals(~more, rng) for cell in self.outside), np.zeros(SAMPLES))
+            missed = totals(self.outside, ~more, rng)
         if errors is not None:
             missed = errors.truth(missed, sum(cell.size for cell in self.outside), rng)
         missed = missed + wrong + self.counts.missed
