@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from benchmarks.label_efficiency.contestants import contestant
 from benchmarks.label_efficiency.interface import Contestant, Known, Rows
-from benchmarks.label_efficiency.pools import Pool, cached
+from benchmarks.label_efficiency.measures import calibration
+from benchmarks.label_efficiency.pools import TARGET, Pool, cached
 from benchmarks.label_efficiency.pools import load as load_pool
 from benchmarks.label_efficiency.units import Oracle, Unit, _start
 from numpy.typing import NDArray
 
 from emberline.files import atomic_path
-from emberline.learn.control import draw_control
+from emberline.learn.control import ControlDraw, draw_control
+from emberline.learn.pool_calibration import Evidence, PoolCalibration, faded
 
-__all__ = ["Trace", "trace"]
+__all__ = ["FORECASTERS", "Moment", "Trace", "binned", "measured", "perfect", "trace"]
 
 _CONTROL_STREAM = 79
+_BINS = 20
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,3 +104,139 @@ def _ask(player: Contestant, known: Known, batch: int, control: Rows) -> tuple[R
         hidden = np.isin(chosen, control)
         new, passed = np.append(new, chosen[~hidden]), np.append(passed, chosen[hidden])
     return new, passed
+
+
+# What is measured --------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Moment:
+    """A campaign at the end of a round: what is known, and what is left.
+
+    Attributes
+    ----------
+    trace : Trace
+    number : int
+        The round whose network read the pool last.
+    """
+
+    trace: Trace
+    number: int
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """What the campaign started from and strategies chose, this round's queries included. (N,)"""
+        return np.asarray(self.trace.asked <= self.number)
+
+    @property
+    def control(self) -> Rows:
+        """All rows of control samples so far."""
+        return np.unique(self.trace.drawn[: self.number + 1])
+
+    @property
+    def left(self) -> NDArray[np.bool_]:
+        """What nobody has labelled, but for what shows nothing. (N,)"""
+        left = ~self.known & (self.trace.truth >= 0)
+        left[self.control] = False
+        return left
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """What the network says of the pool. (N,)"""
+        return self.trace.scores[self.number]
+
+    def controlled(self) -> Evidence:
+        """The control answers."""
+        truth, reached = self.trace.truth.tolist(), range(self.number + 1)
+        draws = [ControlDraw(self.trace.strata[turn], self.trace.drawn[turn]) for turn in reached]
+        answers, known = (
+            {row: truth[row] if truth[row] >= 0 else None for row in rows.tolist()}
+            for rows in (self.control, np.flatnonzero(self.known))
+        )
+        return Evidence.of_control(draws, answers, known, [TARGET], self.scores)
+
+    def queried(self) -> Evidence:
+        """Answers to queries with what the network of their round had said."""
+        parts = [Evidence.none()]
+        for turn in range(self.number + 1):
+            rows = np.flatnonzero((self.trace.asked == turn) & (self.trace.truth >= 0))
+            is_target = self.trace.truth[rows] == TARGET
+            parts.append(Evidence.of_queries(self.trace.scores[turn][rows], is_target, faded(self.number - turn)))
+        return Evidence.join(parts)
+
+
+Forecaster = Callable[[Moment], NDArray[np.floating]]
+
+
+def _fitted(evidence: Evidence, moment: Moment) -> NDArray[np.float32]:
+    return PoolCalibration.fit(evidence)(moment.scores)
+
+
+def shifted(moment: Moment) -> NDArray[np.float64]:
+    """The correction for another share of targets that needs no answers (Saerens, Latinne & Decaestecker 2002)."""
+    learnt = (moment.trace.asked < moment.number) & (moment.trace.truth >= 0)
+    before = float((moment.trace.truth[learnt] == TARGET).mean())
+    stated = moment.scores[~moment.known].astype(np.float64)
+    share = before
+    for _ in range(1000):
+        share, last = float(_moved(stated, before, share).mean()), share
+        if abs(share - last) < 1e-7:
+            break
+    return _moved(moment.scores.astype(np.float64), before, share)
+
+
+def _moved(stated: NDArray[np.float64], before: float, share: float) -> NDArray[np.float64]:
+    yes, no = stated * share / before, (1 - stated) * (1 - share) / (1 - before)
+    return np.asarray(yes / np.maximum(yes + no, 1e-300))
+
+
+FORECASTERS: dict[str, Forecaster] = {
+    "stated": lambda moment: moment.scores,
+    "shift": shifted,
+    "queries": lambda moment: _fitted(moment.queried(), moment),
+    "control": lambda moment: _fitted(moment.controlled(), moment),
+    "calibrated": lambda moment: _fitted(Evidence.join([moment.controlled(), moment.queried()]), moment),
+}
+"""What is compared: as the network states it, by prior shift, by either kind of answers, and by both (the default)."""
+
+
+def measured(found: Trace) -> list[dict[str, Any]]:
+    """Bins of each forecaster over what is left, after each round and after the closing one."""
+    result = []
+    for number in range(1, found.rounds):
+        moment = Moment(found, number)
+        left = moment.left
+        is_target = found.truth[left] == TARGET
+        result.append(
+            {
+                "round": number,
+                "closing": number == found.rounds - 1,
+                "labels": int(moment.known.sum()),
+                "control": len(moment.control),
+                "left": int(left.sum()),
+                "targets": int(is_target.sum()),
+                "bins": {name: binned(forecast(moment)[left], is_target) for name, forecast in FORECASTERS.items()},
+            }
+        )
+    return result
+
+
+def binned(probability: NDArray[np.floating], is_target: NDArray[np.bool_]) -> dict[str, list[float]]:
+    """The bins of `measures.calibration`, with the variance of the targets in each if the probabilities were true."""
+    chance = np.asarray(probability, np.float64)
+    place = np.clip((chance * _BINS).astype(np.int64), 0, _BINS - 1)
+    spread = np.bincount(place, chance * (1 - chance), _BINS)
+    return {**calibration(chance, is_target), "spread": [round(value, 6) for value in spread.tolist()]}
+
+
+def perfect(bins: dict[str, NDArray[np.float64]], first: int, draws: int = 4000) -> NDArray[np.float64]:
+    """The error that a forecaster shows by chance alone whose probabilities are true, on as many rows. (draws,)
+
+    The targets of a bin are binomial with its mean and variance.
+    """
+    rng, total = np.random.default_rng(0), np.zeros(draws)
+    for mean, spread in zip(bins["probability"][first:], bins["spread"][first:], strict=True):
+        if mean > 0:
+            share = min(max(1 - spread / mean, 1e-9), 1 - 1e-9)
+            total += np.abs(rng.binomial(max(round(mean / share), 1), share, draws) - mean)
+    return np.asarray(total / max(bins["rows"][first:].sum(), 1.0))

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from emberline.campaign.report_data import GalleryItem, Interval, ReportData, RoundSummary
+from emberline.campaign.report_data import GalleryItem, Interval, Reliability, ReportData, RoundSummary
+from emberline.learn.pool_calibration import Evidence, PoolCalibration
 
 CLASSES = ("absorption", "Be star", "nebular emission", "M dwarf emission", "other")
 TARGETS = ("Be star", "nebular emission")
@@ -90,6 +91,30 @@ def rounds(count: int, *, truth: bool = True, control: int = 20) -> tuple[RoundS
     return tuple(made)
 
 
+def reliability() -> Reliability:
+    """A network that states too much."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(-1, 3, 180)
+    evidence = Evidence(x, rng.random(180) < 1 / (1 + np.exp(1.0 - 0.8 * x)), np.ones(180))
+    curve, stated = PoolCalibration.fit(evidence), np.linspace(0, 1, 201)
+    at, share, count = evidence.binned(10)
+    low, high = curve.interval(stated)
+    return Reliability(
+        stated=stated,
+        value=curve(stated),
+        low=low,
+        high=high,
+        answers_stated=at,
+        answers_share=share,
+        answers_count=count,
+        labels=curve.labels,
+        targets=curve.targets,
+        candidates=41,
+        promised=37.24,
+        expected=30.13,
+    )
+
+
 def example(count: int = 8, gallery: int = 12) -> ReportData:
     """A campaign in full swing."""
     rng = np.random.default_rng(5)
@@ -116,6 +141,7 @@ def example(count: int = 8, gallery: int = 12) -> ReportData:
         },
         probabilities_histogram=np.histogram(chance, bins=50, range=(0, 1)),
         threshold=0.5,
+        reliability=reliability(),
         best=[item(k, rng) for k in range(gallery)],
         uncertain=[item(k, rng, sure=False) for k in range(gallery)],
         lines=LINES,

@@ -128,6 +128,8 @@ def test_numbers_on_the_page() -> None:
         "200 query, 160 control",
         "after 53 to start with",
         "28 targets found with 360 labels.",
+        "Of the 41 candidates that nobody has labelled the network expects 37.2 to be targets, "
+        "the calibrated probabilities 30.1.",
         "146 of 160 control labels agree with the prediction (91.2 %).",
         "Wilson intervals within each stratum",
         "1 870 spectra",
@@ -148,7 +150,8 @@ def test_provenance_is_whole_json() -> None:
 def test_charts_come_with_their_numbers() -> None:
     page = Reader(render(CASES["full"]))
     figures = page.all("figure")
-    assert [a["id"] for _, a in figures] == ["learning", "rounds", "effort", "timings", "probability", "balance"]
+    found = [a["id"] for _, a in figures]
+    assert found == ["learning", "rounds", "effort", "timings", "probability", "reliability", "balance"]
     captions = re.findall(r'<caption class="hidden">(.*?)</caption>', render(CASES["full"]))
     assert len(captions) == len(figures) + 2
 
@@ -158,6 +161,10 @@ def test_unknown_estimates_are_said_to_be() -> None:
     assert text.count("not yet estimated") >= 4
     assert "there are no control labels" in text
     assert "Not yet estimated: there are too few control labels." in text
+
+
+def test_a_report_says_where_nothing_tells_how_true_the_probabilities_are() -> None:
+    assert "Not yet known: too few answers that no network learnt from." in Reader(render(CASES["nothing"])).text
 
 
 def test_only_the_page_is_written(tmp_path: Path) -> None:

@@ -45,7 +45,16 @@ CANDIDATE_COLUMNS: tuple[Column, ...] = (
     Column("survey_class", "string", "", "src.class;meta.curation", "Class that the survey gave"),
     Column("redshift", "float32", "", "src.redshift", "Redshift that the survey gave"),
     Column("predicted", "string", "", "src.class;meta.modelled", "Most probable class by the network"),
-    Column("probability", "float32", "", "stat.probability;meta.main", "Calibrated probability of being a target"),
+    Column("probability", "float32", "", "stat.probability;meta.main", "Probability of being a target, by the network"),
+    Column(
+        "calibrated_probability",
+        "float32",
+        "",
+        "stat.probability",
+        "Probability of being a target, true of the pool by answers not learnt from; 1 when labelled",
+    ),
+    Column("calibrated_low", "float32", "", "stat.probability;stat.min", "Lower end of its 95 % interval"),
+    Column("calibrated_high", "float32", "", "stat.probability;stat.max", "Upper end of its 95 % interval"),
     Column("label", "string", "", "src.class;meta.main", "Class by the oracle; empty when it was not asked"),
     Column("labelled_by", "string", "", "meta.curation", "Who gave the label"),
     Column("label_round", "int32", "", "meta.number", "Round in which the label was given"),
@@ -83,7 +92,7 @@ def candidate_columns(classes: Sequence[str]) -> tuple[Column, ...]:
     """All columns of a candidate table for these classes, in order: the probabilities follow ``probability``."""
     at = 1 + [column.name for column in CANDIDATE_COLUMNS].index("probability")
     extra = tuple(
-        Column(name, "float32", "", "stat.probability", f"Calibrated probability of the class {item}")
+        Column(name, "float32", "", "stat.probability", f"Probability of the class {item}, by the network")
         for name, item in zip(probability_columns(classes), classes, strict=True)
     )
     return CANDIDATE_COLUMNS[:at] + extra + CANDIDATE_COLUMNS[at:]
@@ -94,6 +103,6 @@ def column_for(name: str) -> Column | None:
     if name in _KNOWN:
         return _KNOWN[name]
     if name.startswith("p_"):
-        text = f"Calibrated probability of the class {name[2:]}"
+        text = f"Probability of the class {name[2:]}, by the network"
         return Column(name, "float32", "", "stat.probability", text)
     return None

@@ -14,7 +14,7 @@ from emberline.campaign import wording as words
 from emberline.campaign.report_data import EstimateLike, ReportData, RoundSummary, known
 from emberline.campaign.svg import Panel, Scale, compact, log_ticks, marker, path, round_ticks, svg, tag, text
 
-__all__ = ["Figure", "class_balance", "effort", "histogram", "learning_curve", "rounds", "timings"]
+__all__ = ["Figure", "class_balance", "effort", "histogram", "learning_curve", "rounds", "swatch", "timings"]
 
 WIDE, NARROW = 540.0, 340.0
 _NO_CONTROL = "Not yet estimated: there are too few control labels."
@@ -45,7 +45,7 @@ def _both(figure: Figure, draw: Callable[[float], tuple[float, list[Markup]]]) -
     return dataclasses.replace(figure, wide=drawn[0], narrow=drawn[1])
 
 
-def _swatch(kind: str, series: str, shape: str = "circle") -> Markup:
+def swatch(kind: str, series: str, shape: str = "circle") -> Markup:
     """The key of a legend: a line with its marker, a whisker, or a filled box."""
     if kind == "box":
         parts = [
@@ -111,9 +111,9 @@ def learning_curve(data: ReportData) -> Figure:
             parts.append(_curve(panel, x, _series(given, key), _truth(given, key), key, shape))
         return height, parts
 
-    legend = [(_swatch("line", key, shape), f"{name}, estimated") for key, name, shape in _ESTIMATES]
+    legend = [(swatch("line", key, shape), f"{name}, estimated") for key, name, shape in _ESTIMATES]
     legend += [
-        (_swatch("dashed", key), f"{name}, known truth")
+        (swatch("dashed", key), f"{name}, known truth")
         for key, name, _ in _ESTIMATES
         if np.isfinite(_truth(given, key)).any()
     ]
@@ -182,7 +182,7 @@ def rounds(data: ReportData) -> Figure:
                 parts.append(_whisker(panel, index, side * min(0.2 * step, 9.0), series[:, index], key, shape, size))
         return height, parts
 
-    legend = [(_swatch("line", key, shape), f"{name} with 95 % interval") for key, name, shape in _ESTIMATES]
+    legend = [(swatch("line", key, shape), f"{name} with 95 % interval") for key, name, shape in _ESTIMATES]
     first = next(item for item in given if any(_estimates(item, key) for key, _, _ in _ESTIMATES))
     summary = f"From round {first.number} ({_now([first])}) to round {given[-1].number} ({_now(given)})."
     columns = ("Round", "Purity", "Completeness")
@@ -240,9 +240,9 @@ def effort(data: ReportData) -> Figure:
         return height, parts
 
     legend = [
-        (_swatch("box", "c-target"), "new targets"),
-        (_swatch("box", "c-query"), "query labels"),
-        (_swatch("box", "c-control"), "control labels"),
+        (swatch("box", "c-target"), "new targets"),
+        (swatch("box", "c-query"), "query labels"),
+        (swatch("box", "c-control"), "control labels"),
     ]
     summary = f"{words.plural(int(found.sum()), 'target')} found with {words.plural(given[-1].labels, 'label')}."
     columns = ("Round", "New targets", "Query labels", "Control labels")
@@ -346,7 +346,7 @@ def class_balance(data: ReportData) -> Figure:
         return 12 + 26.0 * len(order), parts
 
     targets = sum(value for name, value in order if name in data.targets)
-    legend = [(_swatch("box", "c-target"), "target class"), (_swatch("box", "c-other"), "other class")]
+    legend = [(swatch("box", "c-target"), "target class"), (swatch("box", "c-other"), "other class")]
     share = words.percent(targets / total)
     summary = f"{words.plural(total, 'label')}, {words.count(targets)} of them targets ({share})."
     rows = [(name, "target" if name in data.targets else "", words.count(value)) for name, value in order]
@@ -396,6 +396,6 @@ def timings(data: ReportData) -> Figure:
         (str(item.number), *(words.duration(v) for v in row), words.duration(sum(row)))
         for item, row in zip(given, table.tolist(), strict=True)
     ]
-    legend = [(_swatch("box", f"k{column % 8}"), step) for column, step in enumerate(steps)]
+    legend = [(swatch("box", f"k{column % 8}"), step) for column, step in enumerate(steps)]
     figure = Figure("timings", title, summary, legend=legend, columns=("Round", *steps, "All"), rows=rows)
     return _both(figure, draw)

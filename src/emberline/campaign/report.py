@@ -18,6 +18,7 @@ from emberline._version import __version__
 from emberline.campaign import plots
 from emberline.campaign import wording as words
 from emberline.campaign.gallery import thumbnail
+from emberline.campaign.plots_reliability import reliability
 from emberline.campaign.report_data import EstimateLike, ReportData, RoundSummary, known
 from emberline.campaign.svg import Scale, marker, svg, tag
 from emberline.files import write_text
@@ -64,6 +65,7 @@ def render(data: ReportData) -> str:
         figures={
             "rounds": [plots.learning_curve(data), plots.rounds(data), plots.effort(data), plots.timings(data)],
             "probability": plots.histogram(data),
+            "reliability": reliability(data),
             "balance": plots.class_balance(data),
         },
         all_rounds=round_table(data.rounds),

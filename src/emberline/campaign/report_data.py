@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EstimateLike", "GalleryItem", "Interval", "ReportData", "RoundSummary", "known"]
+__all__ = ["EstimateLike", "GalleryItem", "Interval", "Reliability", "ReportData", "RoundSummary", "known"]
 
 
 class EstimateLike(Protocol):
@@ -36,6 +36,38 @@ class Interval:
 def known(estimate: EstimateLike | None) -> bool:
     """Whether there is an estimate and its value is a number."""
     return estimate is not None and math.isfinite(estimate.value)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Reliability:
+    """How true the stated probabilities are of what nobody has labelled.
+
+    Attributes
+    ----------
+    stated, value, low, high : ndarray, shape (g,)
+        A curve from the stated probability to the one that holds in the pool, with its interval.
+    answers_stated, answers_share, answers_count : ndarray, shape (b,)
+        The answers behind it in bins: the mean stated probability, the share that are targets, how many they are.
+    labels, targets : int
+        All of these answers, and the targets among them.
+    candidates : int
+        Candidates that nobody has labelled.
+    promised, expected : float
+        How many of those are targets: as stated, and as calibrated.
+    """
+
+    stated: NDArray[Any]
+    value: NDArray[Any]
+    low: NDArray[Any]
+    high: NDArray[Any]
+    answers_stated: NDArray[Any]
+    answers_share: NDArray[Any]
+    answers_count: NDArray[Any]
+    labels: int
+    targets: int
+    candidates: int
+    promised: float
+    expected: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,6 +176,8 @@ class ReportData:
         Class → labels given, query and start and control together.
     probabilities_histogram : (counts, edges)
         Of the probability of being a target over the pool; shapes (b,) and (b + 1,).
+    reliability : Reliability or None
+        How true the probabilities are; None where no answers tell.
     threshold : float
         A spectrum with this probability or more is a candidate; NaN when candidates are not chosen so.
     best, uncertain : sequence of GalleryItem
@@ -170,6 +204,7 @@ class ReportData:
     confusion_classes: Sequence[str] = ()
     class_balance: Mapping[str, int] = dataclasses.field(default_factory=dict)
     probabilities_histogram: tuple[Sequence[int] | NDArray[Any], Sequence[float] | NDArray[Any]] = ((), ())
+    reliability: Reliability | None = None
     threshold: float = math.nan
     best: Sequence[GalleryItem] = ()
     uncertain: Sequence[GalleryItem] = ()

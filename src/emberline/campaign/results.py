@@ -10,17 +10,19 @@ from numpy.typing import NDArray
 
 from emberline.campaign.annotation.state import State
 from emberline.campaign.database import Label
+from emberline.campaign.pool_probability import pool_calibration, pool_evidence
 from emberline.campaign.predictions import (
     latest_prediction,
     load_probabilities,
     runtime_of_round,
     target_probability,
 )
-from emberline.campaign.report_data import GalleryItem, Interval, ReportData, RoundSummary
+from emberline.campaign.report_data import GalleryItem, Interval, Reliability, ReportData, RoundSummary
 from emberline.campaign.summary import answers_by_row, final_classes, network_classes
 from emberline.campaign.trust import candidate_trust
 from emberline.config import to_mapping
 from emberline.errors import EmberlineError
+from emberline.learn.pool_calibration import PoolCalibration
 from emberline.provenance import hash_of, provenance
 from emberline.spectra import Mask
 
@@ -131,6 +133,8 @@ def candidate_table(campaign: Campaign) -> Table:
         table[name] = probabilities[rows, index]
     labels = {label.identifier: label for label in [*_start_labels(campaign), *campaign.labels()]}
     given = [labels.get(name) for name in campaign.identifiers(rows)]
+    for name, values in _calibrated(campaign, probabilities, rows, given).items():
+        table[name] = values
     table["label"] = np.array([label.answer if label else "" for label in given], dtype=np.str_)
     table["labelled_by"] = np.array([label.who if label else "" for label in given], dtype=np.str_)
     numbers = [label.round if label else -1 for label in given]
@@ -144,6 +148,18 @@ def candidate_table(campaign: Campaign) -> Table:
     table["bad_fraction"] = campaign.pool.bad_fraction[rows]
     table["source_file"] = catalogue["source_file"].to_numpy(zero_copy_only=False)
     return table
+
+
+def _calibrated(
+    campaign: Campaign, probabilities: NDArray[np.float32], rows: NDArray[np.int64], given: list[Label | None]
+) -> dict[str, NDArray[np.float32]]:
+    """The probability that is true of the pool, with its interval; a label is certain."""
+    curve = pool_calibration(campaign, probabilities)
+    stated = target_probability(campaign, probabilities[rows])
+    labelled = np.array([label is not None for label in given], bool)
+    found = (curve(stated), *curve.interval(stated))
+    names = ("calibrated_probability", "calibrated_low", "calibrated_high")
+    return {name: np.where(labelled, np.float32(1), values) for name, values in zip(names, found, strict=True)}
 
 
 def _start_labels(campaign: Campaign) -> list[Label]:
@@ -200,6 +216,37 @@ def report_data(campaign: Campaign) -> ReportData:
         best=_gallery(campaign, probabilities, _best_rows(campaign, probabilities, chance)),
         uncertain=_gallery(campaign, probabilities, _uncertain_rows(campaign, chance)),
         lines=_lines_in_window(campaign),
+        reliability=_reliability(campaign, probabilities),
+    )
+
+
+def _reliability(campaign: Campaign, probabilities: NDArray[np.float32]) -> Reliability | None:
+    """How true the probabilities are, and what that makes of the candidates that nobody has labelled."""
+    evidence = pool_evidence(campaign, probabilities)
+    curve = PoolCalibration.fit(evidence)
+    if not curve.corrects:
+        return None
+    stated = np.linspace(0, 1, 201)
+    at, share, count = evidence.binned(10)
+    is_candidate = np.isin(final_classes(campaign, probabilities), campaign.config.target_indices)
+    is_candidate[campaign.pool.rows([label.identifier for label in campaign.labels()])] = False
+    start = campaign.pool.find(campaign.start.identifiers.tolist())
+    is_candidate[start[start >= 0]] = False
+    chance = target_probability(campaign, probabilities)[is_candidate]
+    low, high = curve.interval(stated)
+    return Reliability(
+        stated=stated,
+        value=curve(stated),
+        low=low,
+        high=high,
+        answers_stated=at,
+        answers_share=share,
+        answers_count=count,
+        labels=curve.labels,
+        targets=curve.targets,
+        candidates=len(chance),
+        promised=float(chance.sum()),
+        expected=float(curve(chance).sum()),
     )
 
 
