@@ -48,3 +48,11 @@ def test_counts_are_put_right() -> None:
     assert (right + missed).mean() == pytest.approx(250 / 0.85, rel=0.01)
     assert missed.mean() == pytest.approx(25 / 0.85, rel=0.03)
     assert errors.truth(0.0, 0, np.random.default_rng(3)).max() == 0
+
+
+def test_where_all_are_targets_no_answer_is_false() -> None:
+    """Of 100 spectra 99 are called targets; when one in ten is missed, all are, the other too."""
+    errors = Errors(np.full(SAMPLES, 0.1), np.full(SAMPLES, 0.05))
+    right, missed = errors.split(99.0, 100, np.random.default_rng(3))
+    assert right.min() == 99
+    assert missed.min() == 1

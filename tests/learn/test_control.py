@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emberline.learn.control import ControlDraw, ask, control_strata, draw_control, fine_strata
+from emberline.learn.control import SPLITS, Assume, ControlDraw, ask, control_strata, draw_control, fine_strata
 from emberline.learn.strategies import Query, strategy
 
 
@@ -112,3 +112,26 @@ def test_asking_ends_when_only_control_rows_are_left() -> None:
     new, passed = ask(strategy("random"), query, np.array([0, 1, 2]))
     assert new.tolist() == [3]
     assert sorted(passed.tolist()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("assume", ["nothing", "scores"])
+def test_no_row_is_drawn_far_more_rarely_than_its_even_share(assume: Assume) -> None:
+    rng = np.random.default_rng(4)
+    scores, available = rng.random(20_000) ** 30, np.ones(20_000, dtype=bool)
+    draw = draw_control(scores, available, 1000, rng, assume=assume)
+    took = np.bincount(draw.stratum, minlength=len(draw.sizes))
+    chance = (took / np.maximum(draw.sizes, 1))[4:]
+    split = SPLITS[assume]
+    least = 1000 * (1 - split.purity) * split.even / (scores < 0.5).sum()
+    assert chance.min() >= 0.95 * least
+    assert took[4:6].sum() == pytest.approx(1000 * split.purity, abs=3)
+    assert took[6] / draw.sizes[6] > 3 * chance[-1], "the most probable are drawn more"
+
+
+def test_what_is_assumed_decides_where_labels_go() -> None:
+    scores, available = np.random.default_rng(4).random(20_000) ** 30, np.ones(20_000, dtype=bool)
+    rest = [
+        np.count_nonzero(draw_control(scores, available, 500, np.random.default_rng(1), assume=assume).stratum == 10)
+        for assume in ("nothing", "scores")
+    ]
+    assert rest[0] > 1.5 * rest[1]

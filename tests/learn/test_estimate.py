@@ -256,3 +256,6 @@ def test_wrong_answers_widen_the_intervals() -> None:
     assert purity(Twice()) == trusted, "without repeats nothing is known of errors"
     assert sure.high - sure.low < 1.5 * (trusted.high - trusted.low)
     assert doubtful.high - doubtful.low > 1.2 * (trusted.high - trusted.low)
+    for found in (sure, doubtful):
+        assert found.low <= trusted.low
+        assert found.high >= trusted.high

@@ -86,8 +86,8 @@ def totals(cells: Sequence[Cell], more: NDArray[np.bool_], rng: np.random.Genera
     every cell, which is far too wide: it is added once, to the cell where it counts for the most, the worst place where
     it could be (Fay & Feuer 1997; Fay & Kim 2017 for mid-p).
     """
-    worst = max(cells, key=Cell.unseen, default=None)
-    return sum((cell.draws(more, cell is worst, rng) for cell in cells), np.zeros(SAMPLES))
+    worst = int(np.argmax([cell.unseen() for cell in cells])) if cells else 0
+    return sum((cell.draws(more, place == worst, rng) for place, cell in enumerate(cells)), np.zeros(SAMPLES))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

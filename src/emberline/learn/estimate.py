@@ -179,6 +179,11 @@ class _Judged:
         return hits + errors.truth(inside, sum(cell.size for cell in self.inside), rng), wrong
 
     def purity(self, errors: Errors | None, rng: np.random.Generator, level: float) -> Estimate:
+        """The interval with errors in the answers holds the one without: that there are none is never excluded."""
+        trusted = self._purity(None, rng, level)
+        return trusted if errors is None else _hull(self._purity(errors, rng, level), trusted)
+
+    def _purity(self, errors: Errors | None, rng: np.random.Generator, level: float) -> Estimate:
         total = self.counts.predicted + sum(cell.size for cell in self.inside)
         n = sum(cell.labels for cell in self.inside)
         if total == 0 or (n == 0 and any(cell.size for cell in self.inside)):
@@ -188,6 +193,17 @@ class _Judged:
         return _interval(value if errors is None else None, found / total, n, level)
 
     def completeness(
+        self,
+        errors: Errors | None,
+        rng: np.random.Generator,
+        level: float,
+        modelled: NDArray[np.float64] | None = None,
+    ) -> Estimate:
+        """The interval with errors in the answers holds the one without."""
+        trusted = self._completeness(None, rng, level, modelled)
+        return trusted if errors is None else _hull(self._completeness(errors, rng, level, modelled), trusted)
+
+    def _completeness(
         self,
         errors: Errors | None,
         rng: np.random.Generator,
@@ -255,6 +271,11 @@ def _interval(
         begin = int(np.argmin(ordered[width:] - ordered[: len(ordered) - width]))
     low, high = float(ordered[begin]), float(ordered[min(begin + width, len(ordered) - 1)])
     return Estimate(value, min(low, value), max(high, value), n)
+
+
+def _hull(estimate: Estimate, other: Estimate) -> Estimate:
+    """The estimate with an interval that holds the other's too."""
+    return dataclasses.replace(estimate, low=min(estimate.low, other.low), high=max(estimate.high, other.high))
 
 
 def _nothing(n: int) -> Estimate:
