@@ -92,7 +92,8 @@ def compare(plan: Plan, campaigns: int, seed: int) -> dict[str, Any]:
             reached = {name: best[name]["width"] for name in aim}
             result["best"][draw][goal] = {"purity_share": split[0], "even_share": split[1], "width": reached}
             total = sum(reached[name] for name in names)
-            result["ratio"][draw][goal] = sum(widths[name] for name in names) / total
+            # Nothing is as narrow as a census.
+            result["ratio"][draw][goal] = sum(widths[name] for name in names) / total if total else None
     result["tried"] = [
         {"purity_share": a, "even_share": b, "width": {name: row["width"] for name, row in rows.items()}}
         for (a, b), rows in tried.items()

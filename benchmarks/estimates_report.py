@@ -76,8 +76,8 @@ def allocation_table(cells: list[dict[str, Any]]) -> str:
         for cell in cells:
             ours, best, ratio = (cell[key][draw] for key in ("ours", "best", "ratio"))
             both = [f"{ours[name]:.3f} / {best['both']['width'][name]:.3f}" for name in aim]
-            alone = [f"{ratio[name]:.2f}" for name in aim]
-            rows.append([draw, percent(cell["prevalence"]), *both, f"**{ratio['both']:.2f}**", *alone])
+            ratios = ["(exact)" if ratio[goal] is None else f"{ratio[goal]:.2f}" for goal in ("both", *aim)]
+            rows.append([f"`{draw}`", percent(cell["prevalence"]), *both, *ratios])
     head = (
         "`assume`", "prevalence", "purity: ours / best", "completeness: ours / best", "sum: ratio",
         "best for purity alone", "best for completeness alone",
