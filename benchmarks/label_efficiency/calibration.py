@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-from collections.abc import Callable
+import platform
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +16,15 @@ from benchmarks.label_efficiency.interface import Contestant, Known, Rows
 from benchmarks.label_efficiency.measures import calibration
 from benchmarks.label_efficiency.pools import TARGET, Pool, cached
 from benchmarks.label_efficiency.pools import load as load_pool
-from benchmarks.label_efficiency.units import Oracle, Unit, _start
+from benchmarks.label_efficiency.units import Oracle, Unit, _start, append, read
 from numpy.typing import NDArray
 
+from emberline._version import __version__
 from emberline.files import atomic_path
 from emberline.learn.control import ControlDraw, draw_control
 from emberline.learn.pool_calibration import Evidence, PoolCalibration, faded
 
-__all__ = ["FORECASTERS", "Moment", "Trace", "binned", "measured", "perfect", "trace"]
+__all__ = ["FORECASTERS", "Moment", "Trace", "binned", "main", "measured", "perfect", "trace"]
 
 _CONTROL_STREAM = 79
 _BINS = 20
@@ -240,3 +244,52 @@ def perfect(bins: dict[str, NDArray[np.float64]], first: int, draws: int = 4000)
             share = min(max(1 - spread / mean, 1e-9), 1 - 1e-9)
             total += np.abs(rng.binomial(max(round(mean / share), 1), share, draws) - mean)
     return np.asarray(total / max(bins["rows"][first:].sum(), 1.0))
+
+
+# The command -------------------------------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``python -m benchmarks.label_efficiency.calibration run|table|plot``."""
+    here = Path(__file__).parent
+    static = here.parents[1] / "docs" / "_static" / "label-efficiency"
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.label_efficiency.calibration", description=__doc__)
+    parser.add_argument("--results", type=Path, default=here / "results" / "calibration", help="folder of JSON lines")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="do what is not done yet")
+    run.add_argument("--pool", default="sim-1")
+    run.add_argument("--size", type=int, default=20_000)
+    run.add_argument("--contestant", default="seek")
+    run.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    run.add_argument("--batch", type=int, default=100)
+    run.add_argument("--rounds", type=int, default=5, help="rounds of queries; a closing one follows")
+    run.add_argument("--control", type=int, default=50, help="control labels of each round, the closing one included")
+    run.add_argument("--cache", type=Path, help="folder of pools and of campaigns that were run")
+    commands.add_parser("table", help="print the tables")
+    plot = commands.add_parser("plot", help="draw the figure")
+    plot.add_argument("--out", type=Path, default=static)
+    options = parser.parse_args(arguments)
+    if options.command == "run":
+        _run(options)
+        return 0
+    from benchmarks.label_efficiency.calibration_table import draw, table
+
+    print(table(options.results) if options.command == "table" else draw(options.results, options.out)[0])
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    file = options.results / f"{options.pool}.jsonl"
+    for seed in options.seeds:
+        unit = Unit(options.pool, options.contestant, options.size, 0.0, "few", options.batch, options.rounds, seed)
+        key = {"unit": dataclasses.asdict(unit), "control": options.control}
+        if any({name: record[name] for name in key} == key for record in read(file)):
+            continue
+        found = trace(unit, options.control, options.cache)
+        made_by = {"emberline": __version__, "python": platform.python_version(), "numpy": np.__version__}
+        append(file, {**key, "moments": measured(found), "made_by": made_by})
+        print(unit, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""A campaign's candidates carry a probability that is calibrated by answers no network learnt from, and nothing moves."""
+"""Candidates carry a probability that is calibrated by answers that no network learnt from, and nothing moves."""
 
 from __future__ import annotations
 
