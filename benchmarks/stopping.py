@@ -1,94 +1,308 @@
-"""Whether the stopping rule stops where it should, over simulated campaigns.
+"""Whether the stopping rule stops where it should: ``python benchmarks/stopping.py COMMAND``.
 
-``python benchmarks/stopping.py --out folder`` writes ``stopping.json``. Each target that a label finds counts 1, each
-label costs ``worth / 100``. The best point is the round after which targets less costs are most. A campaign stopped
-well when it has at least nine tenths of what it would have at its best point.
+``run`` simulates campaigns (the `World` of ``estimates.py``: no network is trained, scores are badly calibrated and get
+better round by round), ``networks`` runs searches with Emberline's own networks on simulated spectra; both write into
+one JSON file. ``table`` and ``plot`` read that file.
+
+Each target that a label finds counts 1, each label costs ``worth / 100``. The best point is the round after which
+targets less costs are most. A campaign stopped well when it has at least nine tenths of what it would have there.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emberline.learn.stopping import Yield, expected_of_best, gain_of_next, worth_stopping
+from emberline.files import write_text
+from emberline.learn.stopping import Gain, gain_of_next, highest_first, worth_stopping, yield_of_round
 from emberline.learn.strategies import Query, strategy
-from estimates import Plan, World
+from estimates import KINDS, Plan, World
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "stopping.json"
+FIGURE = HERE.parent / "docs" / "_static" / "estimates" / "stopping.svg"
+BASE = 20_261_120
+"""Of the seeds of the table; the rule was fitted on others (501 to 504)."""
+
+WORTHS = (2.0, 5.0, 10.0)
+WORTH = 5.0
+_SHARE = 0.1
+_AFTER = 4
 
 
-def campaign(
-    prevalence: float, kind: str, n: int, rounds: int, worth: float, rng: np.random.Generator
-) -> dict[str, Any]:
-    """All rounds of one campaign, and the round after which the rule would have stopped it."""
-    world = World(Plan(prevalence, kind, n=n), rng)
-    available = np.ones(n, dtype=bool)
-    found, history, stopped, covered = [0], [], None, []
-    objects = np.arange(n)
-    for number in range(rounds):
-        score: NDArray[np.float64] = world.scores(min((number + 1) / 5, 1.0))
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """Campaigns of one size: prevalence, spectra in the pool, queries a round, and how many rounds at most."""
+
+    prevalence: float
+    pool: int
+    batch: int
+    rounds: int
+
+
+LINES = (
+    Line(0.001, 50_000, 100, 12),
+    Line(0.001, 50_000, 25, 40),
+    Line(0.001, 200_000, 100, 20),
+    Line(0.005, 50_000, 100, 20),
+    Line(0.005, 200_000, 100, 35),
+    Line(0.01, 50_000, 100, 25),
+    Line(0.01, 200_000, 100, 60),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One round: its labels and new targets, and what was then expected of the next 100 labels."""
+
+    labels: int
+    targets: int
+    gain: Gain
+
+
+# Campaigns --------------------------------------------------------------------------------------------------------
+
+
+def simulated(line: Line, kind: str, rng: np.random.Generator) -> tuple[int, Iterator[Step]]:
+    """How many targets there are, and the rounds of one campaign."""
+    world = World(Plan(line.prevalence, kind, n=line.pool), rng)
+    return int(world.truth.sum()), _rounds(world, line, rng)
+
+
+def _rounds(world: World, line: Line, rng: np.random.Generator) -> Iterator[Step]:
+    available, history = np.ones(line.pool, dtype=bool), []
+    # All that `seek` can choose: it takes the most probable and the most doubtful, and both are here.
+    near = max(4000, 4 * int(world.truth.sum()))
+    for number in range(line.rounds):
+        score = np.where(available, world.scores(min((number + 1) * line.batch / 500, 1.0)), -1.0)
+        rows = np.sort(np.argpartition(score, -near)[-near:])
+        rows = rows[available[rows]]
+        chance = score[rows]
         query = Query(
-            objects=objects, available=available, batch=100, rng=rng, targets=(1,),
-            probabilities=np.stack([1 - score, score], axis=1), embeddings=score[:, None],
-            asked=np.flatnonzero(~available),
+            objects=rows, available=np.ones(len(rows), dtype=bool), batch=line.batch, rng=rng, targets=(1,),
+            probabilities=np.stack([1 - chance, chance], axis=1), embeddings=chance[:, None],
         )  # fmt: skip
-        chosen = strategy("seek").select(query)
-        promised = expected_of_best(score, available, len(chosen))
+        chosen = rows[strategy("seek").select(query)]
+        target = world.truth[chosen] == 1
+        history.append(yield_of_round(highest_first(score, available), score[chosen], score[chosen], target))
         available[chosen] = False
-        targets = int(world.truth[chosen].sum())
-        if covered:
-            covered[-1] = (covered[-1][0], targets)
-        history.append(Yield(len(chosen), targets, promised))
-        gain = gain_of_next(history, expected_of_best(score, available, 100))
+        gain = gain_of_next(history, highest_first(score, available))
         assert gain is not None
-        covered.append((gain, None))
-        found.append(found[-1] + targets)
-        if stopped is None and worth_stopping(gain, worth):
-            stopped = number + 1
-    net = np.array(found) - worth * np.arange(len(found))
-    best = int(np.argmax(net))
-    at = rounds if stopped is None else stopped
-    # The yield of the next round is Poisson about its expectation: it may leave the interval by its own spread.
-    inside = [g.low - 2 * np.sqrt(g.low) <= y <= g.high + 2 * np.sqrt(g.high) for g, y in covered[:-1]]
+        yield Step(len(chosen), int(target.sum()), gain)
+
+
+def searched(name: str, size: int, batch: int, rounds: int, seed: int) -> tuple[int, Iterator[Step]]:
+    """The same of a search with networks, from five targets and 45 other spectra."""
+    sys.path.append(str(HERE.parent))
+    from benchmarks.label_efficiency.contestants import contestant
+    from benchmarks.label_efficiency.interface import Known
+    from benchmarks.label_efficiency.pools import load
+
+    pool = load(name, size, seed)
+    chance = np.random.default_rng([seed, 78])
+    start = [chance.permutation(np.flatnonzero(pool.truth == one))[:count] for one, count in ((1, 5), (0, 45))]
+
+    def steps() -> Iterator[Step]:
+        rows = np.concatenate(start)
+        player, history = contestant("seek", pool, seed), []
+        available = np.ones(len(pool), dtype=bool)
+        for _ in range(rounds):
+            available[rows] = False
+            known = Known(rows, pool.truth[rows])
+            player.begin(known)
+            score = player.probabilities()
+            assert score is not None
+            chosen = player.choose(known, batch)
+            ordered, target = highest_first(score, available), pool.is_target[chosen]
+            history.append(yield_of_round(ordered, score[chosen], score[chosen], target))
+            available[chosen] = False
+            rows = np.append(rows, chosen)
+            gain = gain_of_next(history, highest_first(score, available))
+            assert gain is not None
+            yield Step(len(chosen), int(target.sum()), gain)
+
+    return int(pool.is_target.sum()), steps()
+
+
+def followed(steps: Iterator[Step]) -> list[Step]:
+    """The rounds to the last one that matters.
+
+    That is four rounds after every rule would have stopped, if these brought less than the cheapest label is worth.
+    """
+    taken: list[Step] = []
+    stopped: dict[float, int] = {}
+    for step in steps:
+        taken.append(step)
+        for worth in WORTHS:
+            if worth not in stopped and worth_stopping(step.gain, worth):
+                stopped[worth] = len(taken)
+        late = taken[-_AFTER:]
+        brought = 100 * sum(one.targets for one in late) / sum(one.labels for one in late)
+        if len(stopped) < len(WORTHS) or len(taken) < max(stopped.values()) + _AFTER:
+            continue
+        if brought < min(WORTHS) / 2:
+            break
+    return taken
+
+
+def outcome(total: int, steps: Sequence[Step]) -> dict[str, Any]:
+    """One campaign as the file has it: targets, what each round found, and what the rules made of it."""
+    found = np.cumsum([0, *(step.targets for step in steps)])
+    labels = np.cumsum([0, *(step.labels for step in steps)])
+    rules = {f"{worth:g}": _judged(worth, found, labels, steps) for worth in WORTHS}
+    seen = min(rules[f"{WORTH:g}"]["stopped"] + 1, len(steps) - 1)
+    inside = [_brought(steps, i) is not None and _inside(steps, i) for i in range(seen)]
+    there = [_brought(steps, i) is not None for i in range(seen)]
     return {
-        "best": best, "stopped": at, "net_best": float(net[best]), "net": float(net[at]), "never": stopped is None,
-        "well": bool(net[at] >= net[best] - 0.1 * abs(net[best])), "predicted": float(np.mean(inside)),
-        "targets": int(world.truth.sum()), "found_best": found[best], "found": found[at],
-    }  # fmt: skip
+        "targets": total,
+        "found": found[1:].tolist(),
+        "intervals": int(sum(there)),
+        "inside": int(sum(inside)),
+        "error": [round(steps[i].gain.value - (_brought(steps, i) or 0.0), 1) for i in range(seen) if there[i]],
+        "rules": rules,
+    }
 
 
-def main() -> None:
-    """Run campaigns at each prevalence, and write them down."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--campaigns", type=int, default=100)
-    parser.add_argument("--pool", type=int, default=200_000)
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--worth", type=float, default=5.0)
-    parser.add_argument("--prevalence", type=float, nargs="+", default=(0.001, 0.005, 0.01))
-    parser.add_argument("--kind", nargs="+", default=["linear", "hidden"])
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    lines = []
-    print("| campaigns | prevalence | stopped well | mean best round | mean stop | never | next yield predicted |")
-    print("|---|---|---|---|---|---|---|")
-    for kind in options.kind:
-        for prevalence in options.prevalence:
-            rows = [
-                campaign(prevalence, kind, options.pool, options.rounds, options.worth, np.random.default_rng([9, i]))
-                for i in range(options.campaigns)
-            ]
-            keys = ("well", "best", "stopped", "never", "predicted")
-            means = {key: float(np.mean([row[key] for row in rows])) for key in keys}
-            print(
-                f"| {kind} | {prevalence:.1%} | " + " | ".join(f"{means[key]:.2f}" for key in keys) + " |", flush=True
+def _brought(steps: Sequence[Step], last: int) -> float | None:
+    """New targets of the 100 labels after round `last`; None where fewer are there."""
+    labels = targets = 0
+    for step in steps[last + 1 :]:
+        labels, targets = labels + step.labels, targets + step.targets
+        if labels >= 100:
+            return 100 * targets / labels
+    return None
+
+
+def _inside(steps: Sequence[Step], last: int) -> bool:
+    gain, brought = steps[last].gain, _brought(steps, last)
+    return brought is not None and gain.low <= brought <= gain.high
+
+
+def _judged(worth: float, found: NDArray[np.int64], labels: NDArray[np.int64], steps: Sequence[Step]) -> dict[str, Any]:
+    net = found - worth * labels / 100
+    best = int(np.argmax(net))
+    stops = [number for number, step in enumerate(steps, 1) if worth_stopping(step.gain, worth)]
+    at = stops[0] if stops else len(steps)
+    return {
+        "best": best,
+        "stopped": at,
+        "never": not stops,
+        "kept": round(float(net[at] / net[best]), 4) if net[best] > 0 else None,
+        "well": bool(net[at] >= net[best] - _SHARE * abs(net[best])),
+        "early": at < best,
+        "after": _brought(steps, at - 1),
+    }
+
+
+def example(steps: Sequence[Step]) -> list[dict[str, float]]:
+    """One campaign with its intervals, for the figure."""
+    return [
+        {"labels": step.labels, "targets": step.targets, **{k: round(v, 2) for k, v in _numbers(step.gain).items()}}
+        for step in steps
+    ]
+
+
+def _numbers(gain: Gain) -> dict[str, float]:
+    return {key: float(value) for key, value in dataclasses.asdict(gain).items() if key in _SHOWN and value is not None}
+
+
+_SHOWN = ("value", "low", "high", "bound")
+
+
+# The file ---------------------------------------------------------------------------------------------------------
+
+
+def _load(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"simulated": [], "networks": []}
+
+
+def _save(path: Path, result: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(result, separators=(",", ":")).replace('{"targets"', '\n{"targets"') + "\n")
+
+
+def run(path: Path, campaigns: int, base: int, kinds: Sequence[str], lines: Sequence[Line]) -> None:
+    """Simulate what the file does not have yet, line by line."""
+    result = _load(path)
+    done = {(entry["kind"], Line(**entry["line"]), entry["base"]) for entry in result["simulated"]}
+    for line in lines:
+        for kind in kinds:
+            if (kind, line, base) in done:
+                continue
+            begun, rows, shown = time.process_time(), [], []
+            for number in range(campaigns):
+                seed = [base, int(1e5 * line.prevalence), line.pool, line.batch, list(KINDS).index(kind), number]
+                total, steps = simulated(line, kind, np.random.default_rng(seed))
+                taken = followed(steps)
+                rows.append(outcome(total, taken))
+                shown = shown or example(taken)
+            result["simulated"].append(
+                {"kind": kind, "line": dataclasses.asdict(line), "base": base, "campaigns": rows, "example": shown}
             )
-            lines.append({"kind": kind, "prevalence": prevalence, "means": means, "campaigns": rows})
-    if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "stopping.json").write_text(json.dumps(lines, indent=1), encoding="utf-8")
+            _save(path, result)
+            print(f"{kind} {line}: {time.process_time() - begun:.0f} s", file=sys.stderr, flush=True)
+
+
+def networks(path: Path, name: str, size: int, batch: int, rounds: int, seeds: Sequence[int]) -> None:
+    """Search with networks, seed by seed, those that the file does not have yet."""
+    result = _load(path)
+    unit = {"pool": name, "size": size, "batch": batch, "rounds": rounds}
+    entry = next((one for one in result["networks"] if one["unit"] == unit), None)
+    if entry is None:
+        entry = {"unit": unit, "seeds": [], "campaigns": [], "examples": []}
+        result["networks"].append(entry)
+    for seed in seeds:
+        if seed in entry["seeds"]:
+            continue
+        total, steps = searched(name, size, batch, rounds, seed)
+        taken = list(steps)
+        entry["seeds"].append(seed)
+        entry["campaigns"].append(outcome(total, taken))
+        entry["examples"].append(example(taken))
+        _save(path, result)
+        print(f"{name} seed {seed}: {[step.targets for step in taken]}", file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    commands = parser.add_subparsers(dest="command", required=True)
+    simulate = commands.add_parser("run", help="simulated campaigns, those that the file does not have")
+    simulate.add_argument("--campaigns", type=int, default=100)
+    simulate.add_argument("--base", type=int, default=BASE, help="of the seeds")
+    simulate.add_argument("--kind", nargs="+", choices=[*KINDS], default=[*KINDS])
+    simulate.add_argument("--line", nargs="+", type=int, choices=range(len(LINES)), default=[*range(len(LINES))])
+    search = commands.add_parser("networks", help="searches with networks, those that the file does not have")
+    search.add_argument("--pool", default="sim-1")
+    search.add_argument("--size", type=int, default=20_000)
+    search.add_argument("--batch", type=int, default=100)
+    search.add_argument("--rounds", type=int, default=8)
+    search.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    commands.add_parser("table", help="print the tables")
+    plot = commands.add_parser("plot", help="draw the figure")
+    plot.add_argument("--out", type=Path, default=FIGURE)
+    options = parser.parse_args(arguments)
+    if options.command == "run":
+        run(options.results, options.campaigns, options.base, options.kind, [LINES[i] for i in options.line])
+    elif options.command == "networks":
+        networks(options.results, options.pool, options.size, options.batch, options.rounds, options.seeds)
+    else:
+        from stopping_shown import draw, tables
+
+        if options.command == "table":
+            print(tables(_load(options.results)))
+        else:
+            print(draw(_load(options.results), options.out))
 
 
 if __name__ == "__main__":

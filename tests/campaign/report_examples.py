@@ -10,6 +10,7 @@ import numpy as np
 
 from emberline.campaign.report_data import GalleryItem, Interval, Reliability, ReportData, RoundSummary
 from emberline.learn.pool_calibration import Evidence, PoolCalibration
+from emberline.learn.stopping import Gain
 
 CLASSES = ("absorption", "Be star", "nebular emission", "M dwarf emission", "other")
 TARGETS = ("Be star", "nebular emission")
@@ -86,6 +87,11 @@ def rounds(count: int, *, truth: bool = True, control: int = 20) -> tuple[RoundS
                 seconds={"features": 0.8, "train": 21.0 / (1 + 0.1 * k), "predict": 6.5, "query": 1.2, "estimate": 0.3},
                 metrics={"accuracy": 0.9 + 0.01 * k, "validation_loss": 0.31 - 0.02 * k},
                 truth={"purity": purity - 0.03, "completeness": min(1.0, completeness + 0.04)} if truth else {},
+                completeness_from_draw=Interval(1.0, 0.31, 1.0) if control and k else None,
+                gain=Gain(9.0 - k, float(max(0, 3 - k)), 16.0 - k, 25 * (k + 1), 4.0, 12.0 - k, k + 1),
+                worth=5.0,
+                revised=2,
+                unsure=1,
             )
         )
     return tuple(made)

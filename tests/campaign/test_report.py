@@ -24,6 +24,7 @@ from emberline.campaign.report import confusion, render, write_report
 from emberline.campaign.report_data import GalleryItem, Interval, ReportData
 from emberline.campaign.svg import Scale, log_ticks, path, round_ticks, tag
 from emberline.errors import EmberlineError
+from emberline.learn.stopping import Gain
 
 from ..chromium import ARGUMENTS, CHROMIUM
 from . import report_examples as examples
@@ -130,6 +131,12 @@ def test_numbers_on_the_page() -> None:
         "28 targets found with 360 labels.",
         "Of the 41 candidates that nobody has labelled the network expects 37.2 to be targets, "
         "the calibrated probabilities 30.1.",
+        "It assumes that likelier spectra are targets more frequently",
+        "From the random draw alone, without that: ≥ 31 % (31–100 %)",
+        "The next 100 labels 2.0 new targets expected, 95 % interval 0 to 9",
+        "That is less than the 5 that 100 labels are worth, but not with 90 % confidence",
+        "2 control answers were changed after the network's opinion had been seen",
+        "1 control spectrum could not be decided",
         "146 of 160 control labels agree with the prediction (91.2 %).",
         "Wilson intervals within each stratum",
         "1 870 spectra",
@@ -278,6 +285,26 @@ def test_duration(seconds: float, expected: str) -> None:
 def test_estimate_without_interval() -> None:
     assert words.estimate(Interval(0.5, math.nan, math.nan)) == words.percent(0.5)
     assert words.estimate(None) == words.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("gain", "begins"),
+    [
+        (Gain(6.6, 2, 12, 200, bound=9.0), "Worth going on: 100 labels are worth the work from 5 on."),
+        (Gain(4.0, 1, 9, 200, bound=6.0), "That is less than the 5 that 100 labels are worth, but not with"),
+        (Gain(1.0, 0, 4, 200, bound=2.0), "Stop: with 90 % confidence fewer than 5 are expected"),
+        (Gain(1.0, 0, 4, 60, bound=2.0, rounds=1), "It is too early"),
+    ],
+)
+def test_the_advice_on_more_labels(gain: Gain, begins: str) -> None:
+    assert words.worth_of_next(gain, 5.0).startswith(begins)
+
+
+def test_what_was_left_out_is_said_only_when_there_is_something() -> None:
+    assert words.asides(0, 0) == []
+    one, two = words.asides(1, 3)
+    assert one.startswith("1 control answer was changed")
+    assert two.startswith("3 control spectra could not be decided")
 
 
 def test_tags_escape_and_shorten() -> None:

@@ -158,7 +158,7 @@ class StopConfig:
     labels : int, optional
         Once so many labels have been given in all, control labels included.
     worth : float
-        How many new targets 100 labels must bring to be worth the work. When, with 95 % confidence, fewer are expected
+        How many new targets 100 labels must bring to be worth the work. When, with 90 % confidence, fewer are expected
         of the next 100, status and round card say so.
     dry : bool
         Whether `run` ends then, too.

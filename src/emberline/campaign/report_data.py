@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from emberline.learn.stopping import Gain
+
 __all__ = ["EstimateLike", "GalleryItem", "Interval", "Reliability", "ReportData", "RoundSummary", "known"]
 
 
@@ -93,6 +95,14 @@ class RoundSummary:
         Whatever training measured (accuracy, loss, …).
     truth : mapping
         ``purity`` and ``completeness`` by a table of known truth, and ``targets``, how many it knows.
+    completeness_from_draw : EstimateLike or None
+        Where `completeness` assumes more than the random draw: what the draw alone says.
+    gain : Gain or None
+        New targets of the next 100 labels.
+    worth : float or None
+        How many of them make 100 labels worth the work.
+    revised, unsure : int
+        Control answers that were changed after the network's opinion had been seen; those that name no class.
     """
 
     number: int
@@ -107,6 +117,11 @@ class RoundSummary:
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
     truth: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    completeness_from_draw: EstimateLike | None = None
+    gain: Gain | None = None
+    worth: float | None = None
+    revised: int = 0
+    unsure: int = 0
 
     @property
     def labels(self) -> int:

@@ -23,6 +23,7 @@ from emberline.campaign.trust import candidate_trust
 from emberline.config import to_mapping
 from emberline.errors import EmberlineError
 from emberline.learn.pool_calibration import PoolCalibration
+from emberline.learn.stopping import Gain
 from emberline.provenance import hash_of, provenance
 from emberline.spectra import Mask
 
@@ -260,6 +261,11 @@ def _round_summary(summary: dict[str, Any]) -> RoundSummary:
         purity=_interval(summary["purity"]),
         completeness=_interval(summary["completeness"]),
         purity_by_class={name: Interval(*_ends(value)) for name, value in summary["purity_by_class"].items()},
+        completeness_from_draw=(
+            _interval(summary["completeness_from_draw"]) if summary.get("assumed") == "scores" else None
+        ),
+        gain=Gain(**summary["gain"]) if summary.get("gain") else None,
+        **{name: summary[name] for name in ("worth", "revised", "unsure") if name in summary},
     )
 
 

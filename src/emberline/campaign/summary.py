@@ -16,7 +16,7 @@ from emberline.campaign.control import control_draws, revised_answers, twice_ans
 from emberline.campaign.predictions import load_probabilities, model_of_round, stream, target_probability
 from emberline.campaign.questions import known_rows
 from emberline.learn.estimate import Estimates, estimate
-from emberline.learn.stopping import Gain, Yield, expected_of_best, gain_of_next, worth_stopping
+from emberline.learn.stopping import Gain, Yield, gain_of_next, highest_first, worth_stopping, yield_of_round
 
 if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
@@ -101,22 +101,24 @@ def gain(campaign: Campaign, current: dict[str, Any], probabilities: NDArray[np.
     """
     number = int(current["number"])
     mine = {label.identifier: label.answer for label in campaign.labels() if label.purpose == "query"}
-    asked = [q.identifier for q in campaign.database.questions(number) if q.purpose == "query" and not q.added]
-    given = [mine[name] for name in dict.fromkeys(asked) if name in mine]
+    questions = campaign.database.questions(number)
+    asked = list(dict.fromkeys(q.identifier for q in questions if q.purpose == "query" and not q.added))
     scores = target_probability(campaign, probabilities)
     available = campaign.pool.usable.copy()
     available[known_rows(campaign)] = False
-    left = expected_of_best(scores, available, 100)
+    left = highest_first(scores, available)
     rows = campaign.pool.find(asked)
     available[rows[rows >= 0]] = True
-    targets = sum(answer in campaign.config.targets for answer in given)
-    here = Yield(len(given), targets, expected_of_best(scores, available, len(given)))
+    chance = np.where(rows >= 0, scores[rows], 0.0)
+    answered = np.array([name in mine for name in asked], dtype=bool)
+    target = np.array([mine.get(name) in campaign.config.targets for name in asked], dtype=bool)
+    here = yield_of_round(highest_first(scores, available), chance, chance[answered], target[answered])
     earlier = [row["summary"]["yield"] for row in campaign.rounds() if (row["summary"] or {}).get("yield")]
     return here, gain_of_next([*(Yield(**row) for row in earlier), here], left)
 
 
 def dry(campaign: Campaign) -> bool:
-    """Whether fewer new targets than `[stop]` asks for are expected of the next 100 labels, with 95 % confidence."""
+    """Whether fewer new targets than `[stop]` asks for are expected of the next 100 labels, with 90 % confidence."""
     summaries = [row["summary"] for row in campaign.rounds() if row["summary"]]
     found = summaries[-1].get("gain") if summaries else None
     return found is not None and worth_stopping(Gain(**found), campaign.config.stop.worth)
@@ -157,7 +159,7 @@ def summarise(campaign: Campaign, current: dict[str, Any], truth: Mapping[str, s
             "completeness_from_draw": None,
             "purity_by_class": {},
         }
-        return {**summary, **nothing, "gain": None, "yield": None}
+        return {**summary, **nothing, "gain": None, "yield": None, "worth": campaign.config.stop.worth}
     probabilities = np.asarray(load_probabilities(campaign, number))
     begun = time.perf_counter()
     found = estimates(campaign, number, probabilities)
@@ -176,8 +178,10 @@ def summarise(campaign: Campaign, current: dict[str, Any], truth: Mapping[str, s
         "assumed": found.assumed,
         "oracle": None if found.miss is None else {"miss": found.miss, "false": found.false},
         "revised": len(campaign.database.look(revised_answers)),
+        "unsure": found.unsure,
         "yield": dataclasses.asdict(brought),
         "gain": None if next_gain is None else _plain(next_gain),
+        "worth": campaign.config.stop.worth,
         "purity_by_class": {classes[index]: _plain(value) for index, value in found.purity_by_class.items()},
         "truth": {} if truth is None else true_quality(campaign, listed, truth),
     }

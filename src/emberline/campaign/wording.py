@@ -1,23 +1,29 @@
-"""How a report words its numbers: shares, intervals, counts, times and places; never NaN."""
+"""How report, round card and status word their numbers: shares, intervals, counts, times, advice; never NaN."""
 
 from __future__ import annotations
 
 import math
 
 from emberline.campaign.report_data import EstimateLike, known
+from emberline.learn.stopping import Gain, outlook
 
 __all__ = [
     "UNKNOWN",
+    "asides",
+    "basis",
     "coordinates",
     "count",
     "duration",
     "estimate",
+    "expected_of_next",
     "headline",
     "interval",
     "measure",
     "percent",
     "plural",
     "probability",
+    "targets",
+    "worth_of_next",
 ]
 
 UNKNOWN = "not yet estimated"
@@ -99,3 +105,56 @@ def probability(value: float) -> str:
 def measure(value: float | None) -> str:
     """A number of any kind to four digits; a dash when there is none."""
     return "–" if value is None or not math.isfinite(value) else f"{value:.4g}".replace("-", "−")
+
+
+# What to make of it -----------------------------------------------------------------------------------------------
+
+
+def targets(expected: float) -> str:
+    """An expected number: to a tenth while it is small."""
+    return f"{expected:.0f}" if expected >= 9.95 else f"{expected:.1f}"
+
+
+def expected_of_next(gain: Gain) -> str:
+    """What the next 100 labels are expected to bring, as a sentence."""
+    between = f"95 % interval {gain.low:.0f} to {gain.high:.0f}"
+    return f"New targets expected of the next 100 labels: {targets(gain.value)} ({between})."
+
+
+def worth_of_next(gain: Gain, worth: float) -> str:
+    """Whether that is worth the work, and what to do."""
+    found = outlook(gain, worth)
+    if found == "stop":
+        return (
+            f"Stop: with 90 % confidence fewer than {worth:g} are expected, and 100 labels are worth the work from"
+            f" {worth:g} on. Targets that the network cannot see are not counted here; the completeness counts them."
+        )
+    if found == "too early":
+        return "It is too early to conclude from that: it takes two rounds with a network, and 50 labels."
+    if found == "undecided":
+        return (
+            f"That is less than the {worth:g} that 100 labels are worth, but not with 90 % confidence: one round more."
+        )
+    return f"Worth going on: 100 labels are worth the work from {worth:g} on."
+
+
+def basis(assumed: str | None) -> str:
+    """What the interval of completeness rests on."""
+    if assumed == "scores":
+        return (
+            "It assumes that likelier spectra are targets more frequently, also where nobody has looked: not true of a"
+            " kind of target that the network has never seen."
+        )
+    return "It rests on the random draw of the control sample alone: targets that the network cannot see count too."
+
+
+def asides(revised: int, unsure: int) -> list[str]:
+    """What happened to control answers that the estimates had to do without."""
+    found = []
+    if revised:
+        answers = plural(revised, "control answer was", "control answers were")
+        found.append(f"{answers} changed after the network's opinion had been seen; the first answer counts.")
+    if unsure:
+        spectra = plural(unsure, "control spectrum", "control spectra")
+        found.append(f"{spectra} could not be decided, or not agreed on; purity and completeness leave them out.")
+    return found

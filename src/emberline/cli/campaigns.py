@@ -191,11 +191,8 @@ def _status_text(status: dict[str, Any]) -> str:
             f"{row['number']:>5} {row['labels']:>7,} {row['candidates']:>10,}  {_interval(row['purity']):<22} "
             f"{_interval(row['completeness']):<22} {sum(row['seconds'].values()):>7.1f}"
         )
-    gain = next((row["gain"] for row in reversed(status["rounds"]) if row.get("gain")), None)
-    if gain:
-        lines.append(
-            f"New targets expected of the next 100 labels: {gain['value']:.1f} ({gain['low']:.1f}–{gain['high']:.1f})."
-        )
+    if status["rounds"]:
+        lines += _judged(status["rounds"], status["labels"]["control"])
     if status["open_questions"]:
         lines.append(f"{status['open_questions']:,} questions wait for an answer.")
     if status["unanswered"]:
@@ -204,6 +201,28 @@ def _status_text(status: dict[str, Any]) -> str:
         )
     lines.append(f"Next: {status['next']}")
     return "\n".join(lines)
+
+
+def _judged(rounds: list[dict[str, Any]], control: int) -> list[str]:
+    """What the last round's numbers rest on, what they leave out, and whether more labels are worth the work."""
+    from emberline.campaign import wording as words
+    from emberline.learn.stopping import Gain
+
+    last, lines = rounds[-1], []
+    if last["completeness"] and last["completeness"]["value"] is not None:
+        assumed = last.get("assumed")
+        lines.append(f"Completeness: {words.basis(assumed)}")
+        if assumed == "scores":
+            lines.append(f"From the random draw alone, without that: {_interval(last['completeness_from_draw'])}.")
+    elif not control:
+        lines.append("Purity and completeness take control labels: per_round or final in [control].")
+    lines += words.asides(last.get("revised", 0), last.get("unsure", 0))
+    if last.get("gain"):
+        gain = Gain(**last["gain"])
+        lines.append(words.expected_of_next(gain))
+        if last.get("worth"):
+            lines.append(words.worth_of_next(gain, last["worth"]))
+    return lines
 
 
 def _interval(estimate: dict[str, Any] | None) -> str:

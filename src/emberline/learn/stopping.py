@@ -4,37 +4,77 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import gamma
 
-__all__ = ["Gain", "Yield", "expected_gain", "expected_of_best", "gain_of_next", "worth_stopping"]
+__all__ = [
+    "Gain",
+    "Outlook",
+    "Yield",
+    "gain_of_next",
+    "highest_first",
+    "outlook",
+    "worth_stopping",
+    "yield_of_round",
+]
 
-_PRIOR = 1.0
+Outlook = Literal["go on", "undecided", "stop", "too early"]
+"""What the next labels are worth: the work; perhaps; with 90 % confidence not; nothing can be said."""
+
+_LABELS = 100
 _FADING = 0.3
-_LEAST = 0.05
-_FEWEST = 50
+_PRIOR_SHIFT, _PRIOR_SLOPE = 3.0, 1.0
+_CHANGE, _EARLY_CHANGE = 0.2, 0.6
+_SURE = 0.9
+_FEWEST_LABELS, _FEWEST_ROUNDS = 50, 2
+_LEAST = 1e-5
+_TWENTIETHS = np.linspace(0.0, 1.0, 21)
+_DRAWS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class Yield:
-    """One round of queries: how many labels, how many new targets, and how many the scores had promised.
+    """One round of queries: what its network promised, and what the answers were.
 
-    `promised` is the sum of the highest target probabilities of the spectra that could be asked about, as many as there
-    were labels.
+    Attributes
+    ----------
+    labels, targets : int
+        Answers, and how many of them named a target.
+    promised : float
+        The sum of the highest target probabilities of the spectra that could be asked about, as many as there were
+        labels.
+    answers : sequence of (float, int, int)
+        Log odds of being a target, by the round's network; answers at about these odds; targets among them.
+    ranks : sequence of int
+        Which spectra were asked about, counted from the most probable one (0) of those that could be: at every
+        twentieth of the batch, for a batch of 100. Empty means the most probable.
     """
 
     labels: int
     targets: int
     promised: float
+    answers: Sequence[Sequence[float]] = ()
+    ranks: Sequence[int] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Gain:
-    """Expected new targets per 100 labels of the next round, with a 95 % interval.
+    """The new targets of the next 100 labels.
 
-    `n` labels are behind it, and the last round brought `last` new targets per 100 labels.
+    Attributes
+    ----------
+    value : float
+        How many are expected.
+    low, high : float
+        So many come, with 95 % probability.
+    n, rounds : int
+        Labels and rounds behind it.
+    last : float
+        New targets per 100 labels of the last round.
+    bound : float or None
+        With 90 % confidence fewer than this are expected; None in rounds of older versions.
     """
 
     value: float
@@ -42,30 +82,60 @@ class Gain:
     high: float
     n: int
     last: float = 0.0
+    bound: float | None = None
+    rounds: int = _FEWEST_ROUNDS
 
 
-def expected_of_best(scores: NDArray[np.floating], available: NDArray[np.bool_], labels: int) -> float:
-    """The sum of the `labels` highest target probabilities among the available spectra; not finite counts as zero."""
-    open_scores = np.where(np.isfinite(scores), scores, 0.0)[available]
-    count = min(labels, len(open_scores))
-    if count == 0:
-        return 0.0
-    return float(np.partition(open_scores, len(open_scores) - count)[len(open_scores) - count :].sum(dtype=np.float64))
+def highest_first(scores: NDArray[np.floating], available: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The target probabilities of the available spectra from the highest down; not finite counts as zero. (m,)"""
+    finite = np.where(np.isfinite(scores), scores, 0.0)[available]
+    return np.asarray(np.sort(finite)[::-1], dtype=np.float64)
 
 
-def gain_of_next(rounds: Sequence[Yield], promised: float, level: float = 0.95) -> Gain | None:
+def yield_of_round(
+    ordered: NDArray[np.float64], asked: NDArray[np.floating], answered: NDArray[np.floating], target: NDArray[np.bool_]
+) -> Yield:
+    """What a round promised and brought.
+
+    Parameters
+    ----------
+    ordered : (m,) float
+        `highest_first` of everything that could be asked about.
+    asked : (q,) float
+        Target probabilities of what was asked about.
+    answered : (l,) float
+        Those of what was answered, which is all of it as a rule.
+    target : (l,) bool
+        Which answers name a target.
+    """
+    odds = _log_odds(answered)
+    cell = np.round(odds).astype(np.int64)
+    groups = [
+        (round(float(odds[cell == one].mean()), 3), int((cell == one).sum()), int(target[cell == one].sum()))
+        for one in np.unique(cell)
+    ]
+    chances = np.sort(np.where(np.isfinite(asked), asked, 0.0))[::-1]
+    # The rows above each, and no two at the same place where probabilities are equal.
+    above = len(ordered) - np.searchsorted(ordered[::-1], chances, side="right")
+    place = np.maximum(above, np.arange(len(chances))) * _LABELS / max(len(chances), 1)
+    ranks = np.quantile(place, _TWENTIETHS).round().astype(int).tolist() if len(place) else []
+    return Yield(len(answered), int(target.sum()), float(ordered[: len(answered)].sum()), tuple(groups), tuple(ranks))
+
+
+def gain_of_next(rounds: Sequence[Yield], ordered: NDArray[np.float64], level: float = 0.95) -> Gain | None:
     """What the next 100 labels bring, if strategy and network go on as they did.
 
-    New targets of a round are taken as Poisson with mean factor × promised. The factor, by which the network promises
-    too much or too little and the strategy takes less than the best, has a gamma prior with mean 1 and the weight of
-    one promised target; each earlier round counts 0.3 of the one after it, because networks change.
+    The odds of being a target are taken as a power of the network's odds, times a constant: both are learnt from the
+    answers (logistic regression, weak normal priors about "the network is right", Laplace's approximation). Answers
+    that are 100 labels old count 0.3, because networks change, and the next network may be off by a constant of its
+    own. The strategy is taken to ask for the same ranks again. Each of those spectra is a target or not.
 
     Parameters
     ----------
     rounds : sequence of Yield
         The rounds that asked, in order.
-    promised : float
-        The sum of the 100 highest target probabilities of what has not been asked about.
+    ordered : (m,) float
+        `highest_first` of what has not been asked about.
     level : float
         Of the interval, with equal tails.
 
@@ -77,30 +147,89 @@ def gain_of_next(rounds: Sequence[Yield], promised: float, level: float = 0.95) 
     asked = [one for one in rounds if one.labels > 0]
     if not asked:
         return None
-    weights = _FADING ** np.arange(len(asked))[::-1]
-    # A network that promises next to nothing cannot vouch for it: twentieths of a target count as such.
-    shape = _PRIOR + float(sum(w * one.targets for w, one in zip(weights, asked, strict=True)))
-    rate = _PRIOR + float(sum(w * max(one.promised, _LEAST) for w, one in zip(weights, asked, strict=True)))
-    scale = max(promised, _LEAST) / rate
-    tail = (1 - level) / 2
-    low, high = (float(gamma.ppf(share, shape, scale=scale)) for share in (tail, 1 - tail))
-    most = 100.0
+    rng = np.random.default_rng(0)
+    mean, spread = _calibration(asked)
+    # A network changes most while labels are few.
     n = sum(one.labels for one in asked)
+    spread[0, 0] += _CHANGE**2 + (_EARLY_CHANGE * min(_LABELS / n, 1.0)) ** 2
+    shift, slope = rng.multivariate_normal(mean, spread, _DRAWS, method="cholesky").T[:, :, None]
+    x = _log_odds(ordered[_places(asked[-1].ranks, len(ordered))])
+    chance = 1 / (1 + np.exp(-np.clip(shift + np.maximum(slope, 0.1) * x, -30.0, 30.0)))
+    expected, found = chance.sum(axis=1), (rng.random(chance.shape) < chance).sum(axis=1)
+    tail = (1 - level) / 2
+    low, high = np.quantile(found, [tail, 1 - tail], method="inverted_cdf")
     return Gain(
-        min(shape * scale, most), min(low, most), min(high, most), n, 100 * asked[-1].targets / asked[-1].labels
+        value=float(expected.mean()),
+        low=float(low),
+        high=float(high),
+        n=n,
+        last=_LABELS * asked[-1].targets / asked[-1].labels,
+        bound=float(np.quantile(expected, _SURE)),
+        rounds=len(asked),
     )
 
 
-def expected_gain(
-    rounds: Sequence[Yield], scores: NDArray[np.floating], available: NDArray[np.bool_], level: float = 0.95
-) -> Gain | None:
-    """`gain_of_next` for the scores of a pool."""
-    return gain_of_next(rounds, expected_of_best(scores, available, 100), level)
+def outlook(gain: Gain, worth: float) -> Outlook:
+    """Whether 100 labels more are worth the work.
+
+    Parameters
+    ----------
+    gain : Gain
+    worth : float
+        How many new targets 100 labels must bring.
+
+    Returns
+    -------
+    str
+        ``stop`` when, with 90 % confidence, fewer are expected; ``undecided`` when fewer are expected with less
+        confidence; ``too early`` on fewer than two rounds or 50 labels.
+    """
+    if gain.n < _FEWEST_LABELS or gain.rounds < _FEWEST_ROUNDS:
+        return "too early"
+    if (gain.high if gain.bound is None else gain.bound) < worth:
+        return "stop"
+    return "undecided" if gain.value < worth else "go on"
 
 
 def worth_stopping(gain: Gain, worth: float) -> bool:
-    """Whether the upper end of the expected gain lies below what 100 labels are worth, on 50 labels or more.
+    """Whether the `outlook` is to stop."""
+    return outlook(gain, worth) == "stop"
 
-    A round that brought more than they are worth is not followed by a stop, whatever is promised of the next.
-    """
-    return gain.n >= _FEWEST and gain.high < worth and gain.last < worth
+
+def _places(ranks: Sequence[int], rows: int) -> NDArray[np.int64]:
+    """The rows that the next batch of 100 takes, from the most probable (0) on."""
+    count = min(_LABELS, rows)
+    if not len(ranks):
+        return np.arange(count)
+    share = (np.arange(count) + 0.5) / _LABELS
+    places = np.interp(share, _TWENTIETHS, np.asarray(ranks, dtype=float))
+    return np.asarray(np.clip(places.round(), 0, max(rows - 1, 0)), dtype=np.int64)
+
+
+def _log_odds(chance: NDArray[np.floating]) -> NDArray[np.float64]:
+    p = np.clip(np.asarray(np.where(np.isfinite(chance), chance, 0.0), dtype=np.float64), _LEAST, 1 - _LEAST)
+    return np.asarray(np.log(p / (1 - p)), dtype=np.float64)
+
+
+def _calibration(rounds: Sequence[Yield]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Shift and slope of the true log odds over the network's: mean (2,) and covariance (2, 2)."""
+    rows = []
+    since = 0
+    for one in reversed(rounds):
+        weight, since = _FADING ** (since / _LABELS), since + one.labels
+        groups = one.answers or [(float(_log_odds(np.array(one.promised / one.labels))), one.labels, one.targets)]
+        rows += [(x, weight * labels, weight * targets) for x, labels, targets in groups]
+    x, labels, targets = np.array(rows, dtype=np.float64).T
+    design = np.stack([np.ones_like(x), x], axis=1)
+    prior_mean, prior = np.array([0.0, 1.0]), np.diag([_PRIOR_SHIFT**-2, _PRIOR_SLOPE**-2])
+    at = prior_mean.copy()
+    for _ in range(50):
+        chance = 1 / (1 + np.exp(-np.clip(design @ at, -30.0, 30.0)))
+        slope = design.T @ (targets - labels * chance) - prior @ (at - prior_mean)
+        curvature = (design * (labels * chance * (1 - chance))[:, None]).T @ design + prior
+        step = np.linalg.solve(curvature, slope)
+        # Newton's step, shortened: a long one leaves the region where the curvature holds.
+        at = at + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
+        if float(np.abs(step).max()) < 1e-8:
+            break
+    return at, np.asarray(np.linalg.inv(curvature))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from emberline.campaign import wording as words
 from emberline.campaign.annotation import round_card
+from emberline.learn.stopping import outlook
 from emberline.provenance import plain
 from emberline.web.permissions import Action, may, may_submit
 
@@ -40,7 +42,9 @@ def card_document(campaign: Campaign, desk: Desk, visitor: Visitor) -> dict[str,
         "purity": _share(card.purity),
         "completeness": _share(card.completeness),
         "completeness_from_draw": _share(card.completeness_from_draw),
-        "gain": None if card.gain is None else plain(dataclasses.asdict(card.gain)),
+        "basis": words.basis("nothing" if card.completeness_from_draw is None else "scores"),
+        "asides": words.asides(card.revised, card.unsure),
+        "gain": _gain(card),
         "control_labels": last.labels_control if last else 0,
         "labels": card.classes,
         "annotators": card.annotators,
@@ -77,6 +81,20 @@ def _changes(card: RoundCard) -> list[str]:
     if changes.added is not None and changes.removed is not None:
         lines.append(f"Against the round before, {changes.added:,} candidates came and {changes.removed:,} went.")
     return lines
+
+
+def _gain(card: RoundCard) -> dict[str, Any] | None:
+    """What the next 100 labels would bring, in numbers and in words, and the rule's verdict."""
+    gain = card.gain
+    if gain is None:
+        return None
+    return {
+        **plain(dataclasses.asdict(gain)),
+        "expected": words.targets(gain.value),
+        "worth": card.worth,
+        "outlook": outlook(gain, card.worth),
+        "advice": words.worth_of_next(gain, card.worth),
+    }
 
 
 def _share(share: Share | None) -> dict[str, Any] | None:

@@ -6,7 +6,8 @@ import dataclasses
 from typing import Literal
 
 from emberline.campaign.annotation.agreement import Share, wilson
-from emberline.learn.stopping import Gain, worth_stopping
+from emberline.campaign.wording import expected_of_next, worth_of_next
+from emberline.learn.stopping import Gain, outlook
 
 __all__ = ["DRY", "ENOUGH", "FEWEST", "SETTLED", "Advice", "Reason", "advise"]
 
@@ -103,7 +104,7 @@ def advise(
         return Advice(
             "stop", "The catalogue is as complete as asked for, and labels change little: stop here.", reasons
         )
-    if dry and settled:
+    if dry and (settled or gain is not None):
         text = (
             "More queries bring little. How many targets are missed is not known well enough to stop on it: label a"
             " control sample in a closing round first."
@@ -125,13 +126,12 @@ def _yield(labels: int, targets: int) -> Reason:
 
 
 def _gain(gain: Gain, worth: float) -> Reason:
-    text = (
-        f"New targets expected of the next 100 labels: {gain.value:.1f} (95 % interval {gain.low:.1f} to"
-        f" {gain.high:.1f}). They are worth the work from {worth:g} on."
-    )
-    if gain.n < FEWEST:
-        return Reason("yield", None, worth / 100, None, f"{text} {gain.n} query labels are too few to conclude from.")
-    return Reason("yield", gain.high / 100, worth / 100, worth_stopping(gain, worth), text)
+    text = f"{expected_of_next(gain)} {worth_of_next(gain, worth)}"
+    found = outlook(gain, worth)
+    if found == "too early":
+        return Reason("yield", None, worth / 100, None, text)
+    bound = gain.high if gain.bound is None else gain.bound
+    return Reason("yield", bound / 100, worth / 100, found == "stop", text)
 
 
 def _candidates(overlap: float | None) -> Reason:

@@ -81,8 +81,12 @@ class RoundCard:
     advice : Advice
     gain : Gain or None
         New targets expected of the next 100 labels.
+    worth : float
+        How many new targets make 100 labels worth the work.
     completeness_from_draw : Share or None
         The completeness that rests on the random draw alone, where `completeness` assumes more; else None.
+    revised, unsure : int
+        Control answers that were changed after the network's opinion had been seen; those that name no class.
     """
 
     campaign: str
@@ -101,7 +105,10 @@ class RoundCard:
     new_candidates: tuple[NewCandidate, ...]
     advice: Advice
     gain: Gain | None
+    worth: float
     completeness_from_draw: Share | None
+    revised: int
+    unsure: int
 
 
 def round_card(campaign: Campaign) -> RoundCard:
@@ -133,9 +140,12 @@ def round_card(campaign: Campaign) -> RoundCard:
         new_candidates=_new(lists),
         advice=_advice(rounds, curve, lists, gain, campaign.config.stop.worth),
         gain=gain,
+        worth=campaign.config.stop.worth,
         completeness_from_draw=(
             _share(newest_summary["completeness_from_draw"]) if newest_summary.get("assumed") == "scores" else None
         ),
+        revised=newest_summary.get("revised", 0),
+        unsure=newest_summary.get("unsure", 0),
     )
 
 

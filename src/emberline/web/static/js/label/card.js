@@ -1,15 +1,7 @@
 // The card between two rounds: what changed, estimates, class counts, agreement, the learning curve, advice, what next.
 
-import { byId, interval, make } from "./elements.js";
-
-const SVG = "http://www.w3.org/2000/svg";
-
-function svg(name, attributes, ...children) {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  element.append(...children);
-  return element;
-}
+import { byId, interval, make, svg } from "./elements.js";
+import { asides, completeness, gain, purity } from "./estimates.js";
 
 /** Purity and completeness against labels, with their intervals; told apart by dash and mark, not by colour alone. */
 function curve(points) {
@@ -75,12 +67,14 @@ export class Card {
       make(
         "div",
         { class: "cardgrid" },
-        make("div", {}, make("h3", {}, "Purity"), make("p", { class: "big" }, interval(card.purity)), make("p", { class: "soft small" }, "95 % interval, from control labels alone")),
-        make("div", {}, make("h3", {}, "Completeness"), make("p", { class: "big" }, interval(card.completeness)), make("p", { class: "soft small" }, `${card.control_labels} control labels`)),
+        purity(card),
+        completeness(card),
+        gain(card),
         make("div", {}, make("h3", {}, "Labels"), counts(card.labels)),
         make("div", {}, make("h3", {}, "Agreement"), ...card.agreement.map((text) => make("p", { class: "small" }, text))),
         card.curve.some((point) => point.purity || point.completeness) ? make("div", { class: "curve" }, make("h3", {}, "Learning curve ", make("span", { class: "soft small" }, "● purity, ■ completeness")), curve(card.curve)) : null,
       ),
+      ...asides(card),
       this.candidates(card),
       make("div", { class: "note advice" }, make("p", {}, make("strong", {}, `${card.advice.title}. `), card.advice.text), make("ul", { class: "small soft" }, card.advice.reasons.map((reason) => make("li", {}, reason.text)))),
       this.looks(looks),

@@ -19,6 +19,14 @@ export function make(name, properties = {}, ...children) {
 
 const SVG = "http://www.w3.org/2000/svg";
 
+/** An element of a drawing; its children may be text. */
+export function svg(name, attributes, ...children) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
 /** A small picture of a curve, `values` from left to right; `title` says what it is. */
 export function sparkline(values, title, width = 120, height = 48) {
   const finite = Array.from(values).filter(Number.isFinite);
