@@ -53,19 +53,36 @@ def new_folder(path: Path | str) -> Iterator[Path]:
     Raises
     ------
     EmberlineError
-        There is something called `path` already.
+        There is something called `path` already, or it cannot be written.
     """
     path = Path(path)
+    there = EmberlineError("is there already", where=str(path), action="Choose another name.")
     if path.exists():
-        raise EmberlineError("is there already", where=str(path), action="Choose another name.")
+        raise there
     made = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        made.mkdir(parents=True)
+        with _naming_folder(path):
+            made.mkdir(parents=True)
         yield made
-        made.rename(path)
-        _sync(path.parent)
+        if path.exists():  # another run was faster
+            raise there
+        with _naming_folder(path):
+            made.rename(path)
+            _sync(path.parent)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _naming_folder(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EmberlineError(
+            f"cannot be written: {error.strerror or error}",
+            where=str(path),
+            action="Free some space or choose another folder; nothing half-written was left.",
+        ) from error
 
 
 def _sync(path: Path) -> None:

@@ -80,7 +80,7 @@ def failure(text: str) -> EmberlineError:
             action="Give executors more memory (spark.executor.memoryOverhead for Python, spark.executor.memory for "
             "Java) or fewer cores each, or the driver more (spark.driver.memory).",
         )
-    if "No space left on device" in text or "Disk quota exceeded" in text:
+    if re.search("No space left on device|Disk quota exceeded|File too large", text):
         return EngineError(
             "a disk is full where Spark works",
             action="Free some space where tables are written and in the executors' spark.local.dir, and run it again.",

@@ -11,7 +11,7 @@ from emberline.errors import EngineError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["escaped", "exists", "find_files", "remove"]
+__all__ = ["escaped", "exists", "find_files", "remove", "rename"]
 
 
 _AT_ONCE = 50_000
@@ -55,6 +55,31 @@ def remove(session: SparkSession, place: str) -> None:
     """Remove a folder and what is in it."""
     system, path = _reached(session, place)
     system.delete(path, True)
+
+
+def rename(session: SparkSession, old: str, new: str) -> None:
+    """Give a folder another name, in which nothing is yet.
+
+    Raises
+    ------
+    EngineError
+        Something is there, or the file system refuses.
+    """
+    from py4j.protocol import Py4JJavaError
+
+    jvm: Any = session.sparkContext._jvm
+    _, source = _reached(session, old)
+    system, target = _reached(session, new)
+    configuration = session.sparkContext._jsc.hadoopConfiguration()
+    gateway: Any = session.sparkContext._gateway
+    options = gateway.new_array(jvm.org.apache.hadoop.fs.Options.Rename, 0)  # over nothing
+    context = jvm.org.apache.hadoop.fs.FileContext.getFileContext(system.getUri(), configuration)
+    try:
+        context.rename(system.makeQualified(source), system.makeQualified(target), options)
+    except Py4JJavaError as error:
+        if exists(session, new):
+            raise EngineError("is there already", where=new, action="Choose another name, or remove it.") from error
+        raise EngineError(f"cannot be written: {_reason(error)}", where=new) from error
 
 
 def _reached(session: SparkSession, place: str) -> tuple[Any, Any]:

@@ -12,6 +12,7 @@ import functools
 import os
 import pickle
 import re
+import tempfile
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,9 +24,10 @@ import pyarrow as pa
 
 from emberline.engine import _tasks
 from emberline.engine._driver import Room, failure, in_flight
-from emberline.engine._hadoop import escaped, exists, find_files, remove
+from emberline.engine._hadoop import escaped, exists, find_files, remove, rename
 from emberline.engine._session import ship_code, start_session
 from emberline.engine.base import Batches, Contents, Engine, Order, Shared
+from emberline.engine.memory import is_want_of_memory
 from emberline.engine.sources import SAMPLED_PLACES, Matrix, MatrixFile, Tables, evenly, unfinished
 from emberline.errors import EngineError
 
@@ -135,7 +137,10 @@ class SparkEngine(Engine):
                 yield pa.ipc.open_stream(pa.py_buffer(data)).read_next_batch()
 
     def write_batches(self, function: Batches, source: Matrix | Tables, out: str, *, schema: pa.Schema) -> int:
-        """See `Engine.write_batches`; by Spark's writer, to whatever its file systems reach."""
+        """See `Engine.write_batches`; by Spark's writer, to whatever its file systems reach.
+
+        The folder gets its name when it is complete: of two runs into one folder Spark would mix up the files.
+        """
         from pyspark.sql.pandas.types import from_arrow_schema
 
         if isinstance(source, Matrix):
@@ -146,13 +151,16 @@ class SparkEngine(Engine):
             frame = self._read(source).mapInArrow(run, from_arrow_schema(plain))
             if exists(self.session, out):
                 raise EngineError("is there already", where=out, action="Choose another name, or remove it.")
+            folder, slash, name = out.rstrip("/").rpartition("/")
+            made = f"{folder}{slash}_{name}.{uuid.uuid4().hex[:8]}"
             try:
-                frame.write.mode("error").parquet(out)
-                return int(self.session.read.parquet(out).count())
-            except BaseException:
-                with contextlib.suppress(Exception):  # so that the same command can be run again
-                    remove(self.session, out)
-                raise
+                frame.write.mode("error").parquet(made)
+                rows = int(self.session.read.parquet(made).count())
+                rename(self.session, made, out)
+                return rows
+            finally:
+                with contextlib.suppress(Exception):
+                    remove(self.session, made)
 
     def top_k(self, function: Batches, source: Tables, *, schema: pa.Schema, order: Order) -> pa.Table:
         """See `Engine.top_k`; each task keeps its first rows, and one task merges them for the driver."""
@@ -301,6 +309,14 @@ class SparkEngine(Engine):
             yield
         except (pyspark.errors.PySparkException, Py4JError) as error:
             raise failure(str(error)) from error
+        except OSError as error:  # on the driver, where Spark puts things aside
+            if is_want_of_memory(error):
+                raise failure("MemoryError") from error
+            raise EngineError(
+                f"Spark cannot work on this machine: {error.strerror or error}",
+                where=str(error.filename or tempfile.gettempdir()),
+                action="Free some space; what is done stays.",
+            ) from error
 
 
 def _answers(rows: list[pa.RecordBatch]) -> Iterator[Any]:
