@@ -222,6 +222,8 @@ def test_answers_that_are_no_class_are_kept_and_not_trained_on(config: CampaignC
     assert set(training_set(campaign).labels.tolist()) == {0, 1}
     assert len(training_set(campaign).labels) == 12
     assert campaign.status()["answers"]["bad"] > 0
+    control = [label.answer for label in campaign.labels() if label.purpose == "control"]
+    assert campaign.rounds()[-1]["summary"]["unsure"] == sum(answer in kinds[:2] for answer in control) > 0
 
 
 def test_an_oracle_that_knows_nothing_is_an_error(config: CampaignConfig, tmp_path: Path) -> None:

@@ -129,8 +129,8 @@ def test_numbers_on_the_page() -> None:
         "200 query, 160 control",
         "after 53 to start with",
         "28 targets found with 360 labels.",
-        "Of the 41 candidates that nobody has labelled the network expects 37.2 to be targets, "
-        "the calibrated probabilities 30.1.",
+        "Of the 41 candidates that nobody has labelled the network expects 37 to be targets; "
+        "calibrated by 180 answers to spectra that it had not learnt from it is 30.",
         "It assumes that likelier spectra are targets more frequently",
         "From the random draw alone, without that: ≥ 31 % (31–100 %)",
         "The next 100 labels 2.0 new targets expected, 95 % interval 0 to 9",
@@ -290,7 +290,7 @@ def test_estimate_without_interval() -> None:
 @pytest.mark.parametrize(
     ("gain", "begins"),
     [
-        (Gain(6.6, 2, 12, 200, bound=9.0), "Worth going on: 100 labels are worth the work from 5 on."),
+        (Gain(6.6, 2, 12, 200, bound=9.0), "Worth going on: 100 labels are worth the work from 5 new targets on."),
         (Gain(4.0, 1, 9, 200, bound=6.0), "That is less than the 5 that 100 labels are worth, but not with"),
         (Gain(1.0, 0, 4, 200, bound=2.0), "Stop: with 90 % confidence fewer than 5 are expected"),
         (Gain(1.0, 0, 4, 60, bound=2.0, rounds=1), "It is too early"),

@@ -9,6 +9,7 @@ from emberline.learn.stopping import Gain, outlook
 
 __all__ = [
     "UNKNOWN",
+    "calibrated",
     "asides",
     "basis",
     "coordinates",
@@ -135,7 +136,19 @@ def worth_of_next(gain: Gain, worth: float) -> str:
         return (
             f"That is less than the {worth:g} that 100 labels are worth, but not with 90 % confidence: one round more."
         )
-    return f"Worth going on: 100 labels are worth the work from {worth:g} on."
+    return f"Worth going on: 100 labels are worth the work from {worth:g} new targets on."
+
+
+def calibrated(labels: int, candidates: int, promised: float, expected: float) -> str:
+    """What the answers that no network had learnt from make of the candidates that nobody has labelled."""
+    rests = f"by {plural(labels, 'answer')} to spectra that it had not learnt from"
+    if not candidates:
+        return f"The network's probabilities are calibrated {rests}."
+    many = plural(candidates, "candidate")
+    return (
+        f"Of the {many} that nobody has labelled the network expects {targets(promised)} to be targets; "
+        f"calibrated {rests} it is {targets(expected)}."
+    )
 
 
 def basis(assumed: str | None) -> str:

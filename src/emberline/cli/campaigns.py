@@ -211,7 +211,8 @@ def _judged(rounds: list[dict[str, Any]], control: int) -> list[str]:
     last, lines = rounds[-1], []
     if last["completeness"] and last["completeness"]["value"] is not None:
         assumed = last.get("assumed")
-        lines.append(f"Completeness: {words.basis(assumed)}")
+        rests = words.basis(assumed)
+        lines.append(f"Completeness: {rests[0].lower()}{rests[1:]}")
         if assumed == "scores":
             lines.append(f"From the random draw alone, without that: {_interval(last['completeness_from_draw'])}.")
     elif not control:

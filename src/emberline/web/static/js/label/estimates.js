@@ -20,7 +20,7 @@ const between = (share) => `${share.low.toFixed(2)} to ${share.high.toFixed(2)}`
 
 /** The number to show alone: of a sample that met no counterexample only the lower end is shown by it. */
 function headline(share) {
-  if (share.value === 1 && share.low < NEARLY_ALL) return `≥ ${share.low.toFixed(2)}`;
+  if (share.value === 1 && share.low < NEARLY_ALL) return `≥\u00a0${share.low.toFixed(2)}`;
   return share.value.toFixed(2);
 }
 
@@ -54,7 +54,7 @@ export function gain(card) {
   }
   const most = Math.min(100, Math.max(2 * found.worth, 1.2 * found.high));
   const number = make("p", { class: "big" }, found.expected, make("span", { class: "unit" }, " new targets"));
-  const text = make("p", { class: "small" }, `95 % interval ${found.low.toFixed(0)} to ${found.high.toFixed(0)}; the mark is what they are worth, ${found.worth}`);
+  const text = make("p", { class: "small" }, `95 % interval ${found.low.toFixed(0)} to ${found.high.toFixed(0)} (the mark: ${found.worth})`);
   const advice = make("p", { class: "small verdict", data: { outlook: found.outlook } }, found.advice);
   return make("div", { class: "estimate" }, title, number, meter(found, most, "gain", found.worth), text, advice);
 }
