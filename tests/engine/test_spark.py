@@ -21,7 +21,7 @@ from emberline.archive import matrix as matrix_module
 from emberline.campaign import CampaignConfig, new_campaign, open_campaign
 from emberline.campaign.scoring import Predictor
 from emberline.campaign.tables import predict_tables, query_tables, write_features
-from emberline.engine import LocalEngine, Matrix, SparkEngine, Tables, binary_column, matrix_of
+from emberline.engine import LocalEngine, Matrix, SparkEngine, Tables, _driver, binary_column, matrix_of
 from emberline.errors import ArchiveError, EngineError, ModelError
 from emberline.features import Recipe
 
@@ -109,6 +109,61 @@ def test_jobs_that_bring_much_along_go_out_a_few_at_a_time(monkeypatch: pytest.M
     waves = list(spark._waves(jobs, lambda: 3))
     assert [[row["number"][0].as_py() for row in wave] for wave in waves] == [[0, 1, 2], [3, 4], [5, 6]]
     assert list(spark._waves([], lambda: 3)) == []
+
+
+def test_the_driver_has_no_more_under_way_than_fits_into_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = _driver.Room(1000)
+    monkeypatch.setattr(_driver, "_UNKNOWN_BYTES", 100)
+    assert room.jobs == 10
+    answers = [pa.RecordBatch.from_arrays([pa.array([b"x" * size], pa.binary())], ["answer"]) for size in (292, 12)]
+    assert room.measured(answers) is answers
+    assert room.jobs == 1000 // answers[0].nbytes == 3
+    room.measured([pa.RecordBatch.from_arrays([pa.array([b"x" * 4000], pa.binary())], ["answer"])])
+    assert room.jobs == 1
+    assert _driver.in_flight() >= 1 << 30
+
+
+@pytest.mark.parametrize("way", ["jobs", "files"])
+def test_large_answers_are_fetched_a_few_at_a_time(
+    spark: SparkEngine, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of jobs whose answers are large no more begin than there is room for, until answers have been taken."""
+    begun = tmp_path / "begun"
+    begun.mkdir()
+
+    def large(number: int, contents: Any = ()) -> bytes:
+        (begun / str(number)).touch()
+        return bytes(200_000)
+
+    monkeypatch.setattr("emberline.engine.spark.in_flight", lambda: 700_000)
+    monkeypatch.setattr(_driver, "_UNKNOWN_BYTES", 100_000)
+    (tmp_path / "file").write_bytes(b"x")
+    if way == "jobs":
+        results = spark.map(large, range(24))
+    else:
+        results = spark.map_files(large, range(24), lambda number: [f"file://{tmp_path}/file"])
+    taken = 0
+    for answer in results:
+        taken += 1
+        assert len(answer) == 200_000
+        assert len(list(begun.iterdir())) - taken <= 7  # seven of them at first, and three once one has been measured
+        if taken > 8:
+            assert len(list(begun.iterdir())) - taken <= 4
+    assert taken == 24
+
+
+def test_a_sample_is_from_all_over_and_the_rows_are_counted(spark: SparkEngine, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(40):
+        rows = np.arange(10 * number, 10 * number + 10)
+        pq.write_table(pa.table({"row": rows, "spare": rows}), tmp_path / "in" / f"{number:02d}[x].parquet")
+    source = Tables([f"file://{tmp_path}/in"], ["row"])
+    count, sample = spark.sample(source, 64)
+    assert (count, sample.column_names, len(sample)) == (400, ["row"], 64)
+    assert sorted(sample["row"].to_pylist()) == LocalEngine().sample(source, 64)[1]["row"].to_pylist()
+    pq.write_table(pa.table({"row": np.zeros(0, np.int64)}), tmp_path / "none.parquet")
+    count, nothing = spark.sample(Tables([f"file://{tmp_path}/none.parquet"], ["row"]), 64)
+    assert (count, len(nothing), nothing.column_names) == (0, 0, ["row"])
 
 
 def test_a_task_computes_on_one_thread(spark: SparkEngine) -> None:
@@ -351,3 +406,29 @@ def test_tables_are_predicted_and_asked_about_the_same(spark: SparkEngine, surve
     other = write_model(tmp_path / "other.model", "0123456789abcdef")
     with pytest.raises(ModelError, match=r"another recipe.*expected 0123456789abcdef"):
         predict_tables(other, [f"file://{tmp_path}/features"], f"file://{tmp_path}/no", engine=spark)
+    with pytest.raises(EngineError, match="here.* is there already"):
+        predict_tables(model, [f"file://{tmp_path}/features"], f"file://{tmp_path}/here", engine=spark)
+
+
+@pytest.mark.parametrize("asked", [("openvino", "fp32"), ("torch", "mixed"), ("auto", "auto")])
+def test_executors_predict_tables_by_the_runtime_that_is_asked_for(
+    spark: SparkEngine, survey: Path, tmp_path: Path, asked: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from emberline.learn.config import PredictConfig
+    from emberline.learn.runtimes import choice, installed
+
+    if asked[0] != "auto" and not installed(asked[0]):
+        pytest.skip(f"{asked[0]} is not installed")
+    monkeypatch.setattr(choice, "_WORTH_A_CHOICE", 300)
+    matrix = open_archive(survey / "survey").build_features(Recipe.load("halpha-140"))
+    write_features(matrix, tmp_path / "features")
+    model = write_model(tmp_path / "it.model", matrix.recipe_hash)
+    config = PredictConfig(*asked)  # type: ignore[arg-type]
+    places, said = [f"file://{tmp_path}/features"], []
+    for name, engine, by in (("here", LocalEngine(), PredictConfig("torch", "fp32")), ("there", spark, config)):
+        result = predict_tables(model, places, f"file://{tmp_path}/{name}", config=by, engine=engine)
+        table = pq.read_table(tmp_path / name).sort_by("identifier")
+        said.append(np.stack([table[f"p_{name}"].to_numpy() for name in CLASSES], axis=1))
+    if asked[0] != "auto":
+        assert (result["runtime"], result["precision"]) == asked
+    np.testing.assert_allclose(said[1], said[0], atol=1e-4 if result["precision"] == "fp32" else 1e-2, rtol=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from emberline.archive.catalogue import read_catalogue
+from emberline.archive.conditions import filtered
 from emberline.archive.index import CatalogueFile, IdentifierIndex, part_numbers
 from emberline.archive.known import Digests
 from emberline.archive.ledger import pending_parts
 from emberline.archive.names import name_hashes
-from emberline.archive.parts import NamingTheFile, PartFile
+from emberline.archive.parts import PartFile
 from emberline.archive.schema import CATALOGUE_SCHEMA, REJECTED_SCHEMA, ArchiveInfo
-from emberline.engine.memory import is_want_of_memory
 from emberline.errors import ArchiveError
 from emberline.progress import Progress, silent
 from emberline.spectra import Spectrum, SpectrumBlock
@@ -132,7 +130,7 @@ class Archive:
         path = self.path / "catalogue.parquet"
         if where is None:
             return read_catalogue(path, columns)
-        return _filtered(path, list(columns or CATALOGUE_SCHEMA.names), where)
+        return filtered(path, list(columns or CATALOGUE_SCHEMA.names), where)
 
     def spectrum(self, identifier: str) -> Spectrum:
         """One spectrum.
@@ -304,41 +302,6 @@ class Archive:
         from emberline.archive.matrix import feature_values
 
         return feature_values(self, recipe)
-
-
-def _filtered(path: Path, columns: list[str], where: str) -> pa.Table:
-    import duckdb
-
-    unknown = [name for name in columns if name not in CATALOGUE_SCHEMA.names]
-    if unknown:
-        raise ArchiveError(
-            "there is no such column", where=str(path), found=unknown[0], expected=", ".join(CATALOGUE_SCHEMA.names)
-        )
-    names, file = ", ".join(f'"{name}"' for name in columns), os.path.abspath(path).replace("'", "''")
-    query = f"SELECT {names} FROM read_parquet('{file}') AS catalogue WHERE (\n{where}\n) ORDER BY healpix, identifier"
-    try:
-        with duckdb.connect() as connection:
-            # A condition may come from somebody else's campaign: it sees this file and no other, and asks only.
-            connection.execute(f"SET allowed_paths = ['{file}']; SET enable_external_access = false")
-            connection.execute("SET lock_configuration = true")
-            statements = connection.extract_statements(query)
-            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                raise duckdb.ParserException("it is more than a condition")
-            table = connection.sql(query).to_arrow_table()
-    except (duckdb.Error, pa.ArrowException, OSError) as error:
-        if is_want_of_memory(error):
-            raise ArchiveError(
-                "memory ran out", where=str(path), action="Close other programs, or ask for fewer rows or columns."
-            ) from error
-        with NamingTheFile(path):  # or else the file is to blame
-            pq.read_metadata(path)
-        raise ArchiveError(
-            f"the condition cannot be used: {str(error).splitlines()[0]}",
-            where=where,
-            action=f"Use SQL on the columns {', '.join(CATALOGUE_SCHEMA.names)}.",
-        ) from error
-    schema = pa.schema([CATALOGUE_SCHEMA.field(name) for name in columns], metadata=CATALOGUE_SCHEMA.metadata)
-    return table.cast(schema)
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:
