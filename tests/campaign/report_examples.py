@@ -114,7 +114,6 @@ def reliability() -> Reliability:
         answers_share=share,
         answers_count=count,
         labels=curve.labels,
-        targets=curve.targets,
         candidates=41,
         promised=37.24,
         expected=30.13,

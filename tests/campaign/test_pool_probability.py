@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from emberline.campaign import Campaign, CampaignConfig, new_campaign, open_campaign
+from emberline.campaign.annotation import round_card
 from emberline.campaign.config import ControlConfig, PoolConfig, QueryConfig, StopConfig
 from emberline.campaign.pool_probability import pool_calibration, pool_evidence
 from emberline.campaign.predictions import latest_prediction, load_probabilities, target_probability
@@ -102,7 +103,7 @@ def test_the_report_states_it(finished: Campaign) -> None:
     given = report_data(finished).reliability
     assert given is not None
     evidence = pool_evidence(finished, _probabilities(finished))
-    assert (given.labels, given.targets) == (len(evidence), int(evidence.y.sum()))
+    assert given.labels == len(evidence)
     assert given.answers_count.sum() == given.labels
     table = finished.candidates()
     free = table[table["label"] == ""]
@@ -137,3 +138,12 @@ def test_without_answers_the_probability_stays_and_nothing_is_claimed(
     free = table[table["label"] == ""]
     assert np.asarray(free["calibrated_probability"]) == pytest.approx(np.asarray(free["probability"]), rel=1e-3)
     assert np.isnan(np.asarray(free["calibrated_low"])).all()
+
+
+def test_the_summary_and_the_card_say_what_it_makes_of_the_candidates(finished: Campaign) -> None:
+    found = finished.rounds()[-1]["summary"]["calibration"]
+    evidence = pool_evidence(finished, _probabilities(finished))
+    assert (found["labels"], found["targets"]) == (len(evidence), int(evidence.y.sum()))
+    assert found["promised"] == pytest.approx(report_data(finished).reliability.promised)
+    assert round_card(finished).calibration == found
+    assert finished.rounds()[0]["summary"].get("calibration") is None, "the first round had no network"

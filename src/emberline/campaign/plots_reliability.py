@@ -24,7 +24,7 @@ def reliability(data: ReportData) -> Figure:
     if given is None:
         return Figure("reliability", _TITLE, "Not yet known: too few answers that no network learnt from.")
     drawn = []
-    summary = _summary(given)
+    summary = words.calibrated(given.labels, given.candidates, given.promised, given.expected)
     for width in (WIDE, NARROW):
         height = 330.0 if width > NARROW else 270.0
         drawn.append(svg(width, height, f"{_TITLE} {summary}", *_parts(given, width, height)))
@@ -39,17 +39,6 @@ def reliability(data: ReportData) -> Figure:
         for stated, share, count in zip(given.answers_stated, given.answers_share, given.answers_count, strict=True)
     ]
     return dataclasses.replace(figure, wide=drawn[0], narrow=drawn[1], rows=rows)
-
-
-def _summary(given: Reliability) -> str:
-    rests = f"By {words.plural(given.labels, 'answer')} to spectra that no network had learnt from, weighted"
-    if not given.candidates:
-        return f"{rests}."
-    many = words.plural(given.candidates, "candidate")
-    return (
-        f"{rests}. Of the {many} that nobody has labelled the network expects {given.promised:.3g} to be targets, "
-        f"the calibrated probabilities {given.expected:.3g}."
-    )
 
 
 def _circle() -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,13 +11,54 @@ from numpy.typing import NDArray
 from emberline.campaign.annotation.asked import asked_of_round
 from emberline.campaign.control import control_draws
 from emberline.campaign.predictions import latest_prediction, target_probability
-from emberline.campaign.summary import judged_rows
+from emberline.campaign.summary import final_classes, judged_rows
 from emberline.learn.pool_calibration import Evidence, PoolCalibration, faded
 
 if TYPE_CHECKING:
     from emberline.campaign.campaign import Campaign
 
-__all__ = ["pool_calibration", "pool_evidence"]
+__all__ = ["Calibration", "calibration_of", "pool_calibration", "pool_evidence"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """What the correction makes of the candidates that nobody has labelled.
+
+    Attributes
+    ----------
+    labels, targets : int
+        The answers behind it, and the targets among them.
+    intercept, slope : float
+        Of the log odds that hold against those that the network states.
+    candidates : int
+        Candidates that nobody has labelled.
+    promised, expected : float
+        How many of those are targets: as the network states it, and as calibrated.
+    """
+
+    labels: int
+    targets: int
+    intercept: float
+    slope: float
+    candidates: int
+    promised: float
+    expected: float
+
+
+def calibration_of(
+    campaign: Campaign, probabilities: NDArray[np.float32], curve: PoolCalibration | None = None
+) -> Calibration | None:
+    """How far the probabilities of a campaign's candidates are corrected; None where no answers tell."""
+    curve = pool_calibration(campaign, probabilities) if curve is None else curve
+    if not curve.corrects:
+        return None
+    is_candidate = np.isin(final_classes(campaign, probabilities), campaign.config.target_indices)
+    names = [label.identifier for label in campaign.labels()] + campaign.start.identifiers.tolist()
+    rows = campaign.pool.find(names)
+    is_candidate[rows[rows >= 0]] = False
+    stated = target_probability(campaign, probabilities)[is_candidate]
+    sums = float(stated.sum(dtype=np.float64)), float(curve(stated).sum(dtype=np.float64))
+    return Calibration(curve.labels, curve.targets, curve.intercept, curve.slope, len(stated), *sums)
 
 
 def pool_calibration(campaign: Campaign, probabilities: NDArray[np.float32]) -> PoolCalibration:

@@ -50,8 +50,8 @@ class Reliability:
         A curve from the stated probability to the one that holds in the pool, with its interval.
     answers_stated, answers_share, answers_count : ndarray, shape (b,)
         The answers behind it in bins: the mean stated probability, the share that are targets, how many they are.
-    labels, targets : int
-        All of these answers, and the targets among them.
+    labels : int
+        All of these answers.
     candidates : int
         Candidates that nobody has labelled.
     promised, expected : float
@@ -66,7 +66,6 @@ class Reliability:
     answers_share: NDArray[Any]
     answers_count: NDArray[Any]
     labels: int
-    targets: int
     candidates: int
     promised: float
     expected: float

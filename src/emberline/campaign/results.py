@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emberline.campaign.annotation.state import State
 from emberline.campaign.database import Label
-from emberline.campaign.pool_probability import pool_calibration, pool_evidence
+from emberline.campaign.pool_probability import calibration_of, pool_calibration, pool_evidence
 from emberline.campaign.predictions import (
     latest_prediction,
     load_probabilities,
@@ -225,15 +225,11 @@ def _reliability(campaign: Campaign, probabilities: NDArray[np.float32]) -> Reli
     """How true the probabilities are, and what that makes of the candidates that nobody has labelled."""
     evidence = pool_evidence(campaign, probabilities)
     curve = PoolCalibration.fit(evidence)
-    if not curve.corrects:
+    found = calibration_of(campaign, probabilities, curve)
+    if found is None:
         return None
     stated = np.linspace(0, 1, 201)
     at, share, count = evidence.binned(10)
-    is_candidate = np.isin(final_classes(campaign, probabilities), campaign.config.target_indices)
-    is_candidate[campaign.pool.rows([label.identifier for label in campaign.labels()])] = False
-    start = campaign.pool.find(campaign.start.identifiers.tolist())
-    is_candidate[start[start >= 0]] = False
-    chance = target_probability(campaign, probabilities)[is_candidate]
     low, high = curve.interval(stated)
     return Reliability(
         stated=stated,
@@ -243,11 +239,10 @@ def _reliability(campaign: Campaign, probabilities: NDArray[np.float32]) -> Reli
         answers_stated=at,
         answers_share=share,
         answers_count=count,
-        labels=curve.labels,
-        targets=curve.targets,
-        candidates=len(chance),
-        promised=float(chance.sum()),
-        expected=float(curve(chance).sum()),
+        labels=found.labels,
+        candidates=found.candidates,
+        promised=found.promised,
+        expected=found.expected,
     )
 
 

@@ -182,6 +182,7 @@ def summarise(campaign: Campaign, current: dict[str, Any], truth: Mapping[str, s
         "yield": dataclasses.asdict(brought),
         "gain": None if next_gain is None else _plain(next_gain),
         "worth": campaign.config.stop.worth,
+        "calibration": _calibration(campaign, probabilities),
         "purity_by_class": {classes[index]: _plain(value) for index, value in found.purity_by_class.items()},
         "truth": {} if truth is None else true_quality(campaign, listed, truth),
     }
@@ -198,6 +199,13 @@ def final_classes(campaign: Campaign, probabilities: NDArray[np.float32]) -> NDA
     for row, answer in labels.items():
         result[row] = -1 if answer is None else answer
     return result
+
+
+def _calibration(campaign: Campaign, probabilities: NDArray[np.float32]) -> dict[str, Any] | None:
+    from emberline.campaign.pool_probability import calibration_of
+
+    found = calibration_of(campaign, probabilities)
+    return None if found is None else dataclasses.asdict(found)
 
 
 def _plain(value: Any) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from emberline.learn.stopping import Gain, outlook
 
 __all__ = [
     "UNKNOWN",
-    "calibrated",
     "asides",
     "basis",
+    "calibrated",
     "coordinates",
     "count",
     "duration",

@@ -43,7 +43,7 @@ def card_document(campaign: Campaign, desk: Desk, visitor: Visitor) -> dict[str,
         "completeness": _share(card.completeness),
         "completeness_from_draw": _share(card.completeness_from_draw),
         "basis": words.basis("nothing" if card.completeness_from_draw is None else "scores"),
-        "asides": words.asides(card.revised, card.unsure),
+        "asides": [*words.asides(card.revised, card.unsure), *_calibrated(card)],
         "gain": _gain(card),
         "control_labels": last.labels_control if last else 0,
         "labels": card.classes,
@@ -95,6 +95,13 @@ def _gain(card: RoundCard) -> dict[str, Any] | None:
         "outlook": outlook(gain, card.worth),
         "advice": words.worth_of_next(gain, card.worth),
     }
+
+
+def _calibrated(card: RoundCard) -> list[str]:
+    known = card.calibration
+    if known is None:
+        return []
+    return [words.calibrated(known["labels"], known["candidates"], known["promised"], known["expected"])]
 
 
 def _share(share: Share | None) -> dict[str, Any] | None:

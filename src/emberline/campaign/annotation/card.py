@@ -87,6 +87,8 @@ class RoundCard:
         The completeness that rests on the random draw alone, where `completeness` assumes more; else None.
     revised, unsure : int
         Control answers that were changed after the network's opinion had been seen; those that name no class.
+    calibration : mapping or None
+        The fields of `emberline.campaign.pool_probability.Calibration`; None where no answers tell.
     """
 
     campaign: str
@@ -109,6 +111,7 @@ class RoundCard:
     completeness_from_draw: Share | None
     revised: int
     unsure: int
+    calibration: Mapping[str, Any] | None
 
 
 def round_card(campaign: Campaign) -> RoundCard:
@@ -146,6 +149,7 @@ def round_card(campaign: Campaign) -> RoundCard:
         ),
         revised=newest_summary.get("revised", 0),
         unsure=newest_summary.get("unsure", 0),
+        calibration=newest_summary.get("calibration"),
     )
 
 
