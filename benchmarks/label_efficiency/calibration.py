@@ -28,6 +28,7 @@ __all__ = ["FORECASTERS", "Moment", "Trace", "binned", "main", "measured", "perf
 
 _CONTROL_STREAM = 79
 _BINS = 20
+_SMALL = 1e-7
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -211,6 +212,7 @@ def measured(found: Trace) -> list[dict[str, Any]]:
         moment = Moment(found, number)
         left = moment.left
         is_target = found.truth[left] == TARGET
+        said = {name: forecast(moment)[left] for name, forecast in FORECASTERS.items()}
         result.append(
             {
                 "round": number,
@@ -219,10 +221,17 @@ def measured(found: Trace) -> list[dict[str, Any]]:
                 "control": len(moment.control),
                 "left": int(left.sum()),
                 "targets": int(is_target.sum()),
-                "bins": {name: binned(forecast(moment)[left], is_target) for name, forecast in FORECASTERS.items()},
+                "bins": {name: binned(chance, is_target) for name, chance in said.items()},
+                "loss": {name: round(log_loss(chance, is_target), 4) for name, chance in said.items()},
             }
         )
     return result
+
+
+def log_loss(probability: NDArray[np.floating], is_target: NDArray[np.bool_]) -> float:
+    """The sum of -ln of the probability of what is true: low only for what is true *and* says much."""
+    chance = np.clip(np.asarray(probability, np.float64), _SMALL, 1 - _SMALL)
+    return float(-np.log(np.where(is_target, chance, 1 - chance)).sum())
 
 
 def binned(probability: NDArray[np.floating], is_target: NDArray[np.bool_]) -> dict[str, list[float]]:

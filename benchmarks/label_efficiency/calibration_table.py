@@ -39,6 +39,8 @@ def merged(folder: Path) -> dict[tuple[str, int, int], dict[str, list[Any]]]:
                 here = found[unit.pool, unit.size, moment["round"]]
                 for name in ("control", "labels", "left", "targets"):
                     here[f"n_{name}"].append(moment[name])
+                for name, loss in moment["loss"].items():
+                    here[f"loss_{name}"].append(loss)
                 for name, bins in moment["bins"].items():
                     here[name].append({key: np.asarray(values) for key, values in bins.items()})
     return {key: dict(found[key]) for key in sorted(found)}
@@ -62,7 +64,7 @@ def table(folder: Path) -> str:
 
 def _one(title: str, moment: dict[str, list[Any]]) -> str:
     head = ["probabilities", "rows from 0.05 up", "error over all", "error from 0.05 up", "a perfect one shows"]
-    head += ["too high by", "rows from 0.5 up", "too high by"]
+    head += ["too high by", "rows from 0.5 up", "too high by", "log loss"]
     lines = [head, ["---"] * len(head)]
     for name, words in _NAMES.items():
         bins = summed(moment[name])
@@ -77,6 +79,7 @@ def _one(title: str, moment: dict[str, list[Any]]) -> str:
                 _bias(bins, _FIRST),
                 f"{bins['rows'][_CANDIDATES:].sum():,.0f}",
                 _bias(bins, _CANDIDATES),
+                f"{sum(moment[f'loss_{name}']):.0f}",
             ]
         )
     labels, control, seeds = moment["n_labels"], moment["n_control"], len(moment["n_labels"])
