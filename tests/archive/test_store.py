@@ -69,6 +69,35 @@ def test_catalogue_by_condition(archive: Archive) -> None:
     assert archive.catalogue(where="false").schema == everything.schema
 
 
+def test_rows_by_condition_are_in_the_catalogues_order(archive: Archive) -> None:
+    everything, itself = archive.catalogue(), f"read_parquet('{archive.path}/catalogue.parquet')"
+    for where in (
+        "snr > 20",
+        f"identifier IN (SELECT identifier FROM {itself} ORDER BY snr LIMIT 9)",
+        f"EXISTS (SELECT 1 FROM {itself} AS other WHERE other.snr > catalogue.snr AND other.dec < catalogue.dec)",
+    ):
+        found = archive.catalogue(["object", "identifier"], where=where).to_pylist()
+        wanted = {row["identifier"] for row in found}
+        assert 1 < len(found) < 20
+        assert found == [
+            {name: row[name] for name in ("object", "identifier")}
+            for row in everything.to_pylist()
+            if row["identifier"] in wanted
+        ]
+
+
+def test_a_catalogue_that_was_replaced_is_asked_as_it_is_now(archive: Archive) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    ask = lambda where: len(open_archive(archive.path).catalogue(["identifier"], where=where))  # noqa: E731
+    assert [ask("snr >= 0"), ask("identifier LIKE 'u%'")] == [20, 0]
+    ingest_blocks([make_block(7, prefix="u")], archive.path, survey="test")
+    assert [ask("snr >= 0"), ask("identifier LIKE 'u%'")] == [27, 7]
+    with ThreadPoolExecutor(8) as pool:
+        questions = [f"{'not ' * (number % 2)}identifier LIKE 'u%'" for number in range(64)]
+        assert list(pool.map(ask, questions)) == [7, 20] * 32
+
+
 def test_condition_may_end_in_a_comment(archive: Archive) -> None:
     assert len(archive.catalogue(where="snr > 0 -- all of them")) == 20
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emberline.engine import Engine, LocalEngine, Matrix, Tables, binary_column, matrix_of, open_engine
+from emberline.engine import Engine, LocalEngine, Matrix, Tables, binary_column, local, matrix_of, open_engine
 from emberline.engine.base import Contents
 from emberline.errors import EmberlineError, EngineError
 
@@ -96,10 +96,12 @@ def test_a_damaged_missing_or_narrow_table_is_named(engine: Engine, tmp_path: Pa
 
 
 def test_an_empty_folder_is_no_table(engine: Engine, tmp_path: Path) -> None:
-    (tmp_path / "_temporary").mkdir()
-    (tmp_path / "_temporary.parquet").touch()
-    with pytest.raises(EngineError, match="there is no such table"):
-        engine.write_batches(sums, Tables([str(tmp_path)]), str(tmp_path / "out"), schema=SUMS)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "_temporary.parquet").touch()
+    for name, said in (("other", "there is no such table"), ("_temporary", "the table is not complete")):
+        (tmp_path / "in" / name).mkdir()
+        with pytest.raises(EngineError, match=said):
+            engine.write_batches(sums, Tables([str(tmp_path / "in")]), str(tmp_path / "out"), schema=SUMS)
     assert not (tmp_path / "out").exists()
 
 
@@ -110,6 +112,29 @@ def test_a_table_is_not_blamed_for_what_the_work_on_it_raises(engine: Engine, tm
     write_tables(tmp_path / "in", np.zeros((9, 3), "<f4"), 1)
     with pytest.raises(OSError, match="No space left"):
         list(engine.map_batches(full, Tables([str(tmp_path / "in")]), schema=SUMS))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        pa.ArrowMemoryError("malloc of size 1 failed"),
+        OSError(12, "Cannot allocate memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_want_of_memory_is_said_as_such_whoever_notices(engine: Engine, tmp_path: Path, error: Exception) -> None:
+    def short(batch: pa.RecordBatch) -> pa.RecordBatch:
+        raise error
+
+    write_tables(tmp_path / "in", np.zeros((9, 3), "<f4"), 1)
+    for source in (Matrix(np.zeros((9, 3), "<f4")), Tables([str(tmp_path / "in")])):
+        with pytest.raises(EngineError, match="memory ran out"):
+            list(engine.map_batches(short, source, schema=SUMS))
+    with pytest.raises(EngineError, match="memory ran out"), local._naming(tmp_path):
+        raise error
+    with pytest.raises(EngineError, match="damaged"), local._naming(tmp_path):
+        raise OSError(5, "Input/output error")
 
 
 def test_files_come_with_their_jobs(engine: Engine, tmp_path: Path) -> None:

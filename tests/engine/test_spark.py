@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.archive.archives import make_block, write_lamost
-from tests.campaign.test_tables import write_model
+from tests.campaign.test_tables import CLASSES, write_model
 
 from emberline.archive import Archive, ingest, ingest_blocks, open_archive
 from emberline.archive import ingestion as ingestion_module
@@ -406,7 +406,7 @@ def test_tables_are_predicted_and_asked_about_the_same(spark: SparkEngine, surve
     other = write_model(tmp_path / "other.model", "0123456789abcdef")
     with pytest.raises(ModelError, match=r"another recipe.*expected 0123456789abcdef"):
         predict_tables(other, [f"file://{tmp_path}/features"], f"file://{tmp_path}/no", engine=spark)
-    with pytest.raises(EngineError, match="here.* is there already"):
+    with pytest.raises(EngineError, match=r"here.* is there already"):
         predict_tables(model, [f"file://{tmp_path}/features"], f"file://{tmp_path}/here", engine=spark)
 
 

@@ -1,4 +1,4 @@
-"""Rows of a catalogue by a condition in SQL, which may come from somebody else: it sees that catalogue and nothing more.
+"""Rows of a catalogue by a condition in SQL, which may come from somebody else: it sees that one and nothing more.
 
 DuckDB answers. One that is closed takes longer to start than most questions take, so that the last ones are kept, each
 for one file as it was: another catalogue under the same name gets another.
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     import duckdb
 
 __all__ = ["filtered"]
+
+_NUMBER = "file_row_number"
+"""DuckDB's name for where in the file a row stands."""
 
 
 def filtered(path: Path, columns: Sequence[str], where: str) -> pa.Table:
@@ -42,9 +46,8 @@ def filtered(path: Path, columns: Sequence[str], where: str) -> pa.Table:
             "there is no such column", where=str(path), found=unknown[0], expected=", ".join(CATALOGUE_SCHEMA.names)
         )
     names, file = ", ".join(f'"{name}"' for name in columns), os.path.abspath(path)
-    # The file is in the order of HEALPix and identifier, and a scan keeps it.
     quoted = file.replace("'", "''")
-    query = f"SELECT {names} FROM read_parquet('{quoted}') AS catalogue WHERE (\n{where}\n)"
+    query = f"SELECT {names}, {_NUMBER} FROM read_parquet('{quoted}') AS catalogue WHERE (\n{where}\n)"
     try:
         with _asked_of(file) as connection:
             statements = connection.extract_statements(query)
@@ -64,8 +67,11 @@ def filtered(path: Path, columns: Sequence[str], where: str) -> pa.Table:
             where=where,
             action=f"Use SQL on the columns {', '.join(CATALOGUE_SCHEMA.names)}.",
         ) from error
+    # The file is in the order of HEALPix and identifier, and a scan keeps it; a join in the condition may not.
+    if (np.diff(table[_NUMBER].to_numpy()) < 0).any():
+        table = table.sort_by(_NUMBER)
     schema = pa.schema([CATALOGUE_SCHEMA.field(name) for name in columns], metadata=CATALOGUE_SCHEMA.metadata)
-    return table.cast(schema)
+    return table.select(range(len(columns))).cast(schema)
 
 
 def _asked_of(file: str) -> duckdb.DuckDBPyConnection:
