@@ -33,13 +33,16 @@ def test_a_round_is_told_by_its_odds_and_its_ranks() -> None:
     assert odds == pytest.approx([np.log(0.01 / 0.99), 0.0, np.log(9)], abs=1e-3)
     assert (labels, targets) == ((1, 1, 1), (0, 0, 1))
     # Ranks 1, 2, 3 and 6 of a batch of four are 25 times that in a batch of 100.
-    assert (told.ranks[0], told.ranks[-1], len(told.ranks)) == (25, 150, 21)
-    assert Yield(**json.loads(json.dumps(dataclasses.asdict(told)))).ranks == list(told.ranks)
+    assert [rank for rank, _ in told.asked[::20]] == [25, 150]
+    assert [chance for _, chance in told.asked[::20]] == pytest.approx([np.log(9), np.log(0.01 / 0.99)], abs=1e-3)
+    assert len(told.asked) == 21
+    again = Yield(**json.loads(json.dumps(dataclasses.asdict(told))))
+    assert gain_of_next([again], ordered) == gain_of_next([told], ordered)
 
 
 def test_equal_probabilities_are_not_one_row() -> None:
     told = yield_of_round(np.ones(400), np.ones(100), np.ones(100), np.ones(100, dtype=bool))
-    assert told.ranks[-1] == 99
+    assert told.asked[-1][0] == 99
 
 
 def test_nothing_is_expected_of_a_campaign_that_has_not_asked() -> None:
@@ -84,6 +87,16 @@ def test_the_strategy_is_expected_to_ask_for_the_same_ranks() -> None:
     gain = gain_of_next(rounds, ordered)
     assert gain is not None
     assert 12 < gain.value < 28
+
+
+def test_a_strategy_that_seeks_doubt_is_expected_to_find_it_elsewhere() -> None:
+    """It asks where the network says 0.5: first behind 100 sure ones, which are then gone."""
+    before = np.concatenate([np.full(100, 0.99), np.full(200, 0.5), np.full(700, 0.001)])
+    doubt = before[100:200]
+    asked = yield_of_round(before, doubt, doubt, np.arange(100) % 2 == 0)
+    gain = gain_of_next([asked, asked], before[200:])
+    assert gain is not None
+    assert 35 < gain.value < 65
 
 
 @pytest.mark.parametrize("power", [0.6, 1.0, 1.6])

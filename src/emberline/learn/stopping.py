@@ -27,6 +27,7 @@ _LABELS = 100
 _FADING = 0.3
 _PRIOR_SHIFT, _PRIOR_SLOPE = 3.0, 1.0
 _CHANGE, _EARLY_CHANGE = 0.2, 0.6
+_STRATEGY = 0.15
 _SURE = 0.9
 _FEWEST_LABELS, _FEWEST_ROUNDS = 50, 2
 _LEAST = 1e-5
@@ -47,16 +48,16 @@ class Yield:
         labels.
     answers : sequence of (float, int, int)
         Log odds of being a target, by the round's network; answers at about these odds; targets among them.
-    ranks : sequence of int
-        Which spectra were asked about, counted from the most probable one (0) of those that could be: at every
-        twentieth of the batch, for a batch of 100. Empty means the most probable.
+    asked : sequence of (int, float)
+        Which spectra were asked about: the rank among those that could be, from the most probable one (0) on and for a
+        batch of 100, and the log odds, at every twentieth of the batch. Empty means the most probable.
     """
 
     labels: int
     targets: int
     promised: float
     answers: Sequence[Sequence[float]] = ()
-    ranks: Sequence[int] = ()
+    asked: Sequence[Sequence[float]] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,12 +115,21 @@ def yield_of_round(
         (round(float(odds[cell == one].mean()), 3), int((cell == one).sum()), int(target[cell == one].sum()))
         for one in np.unique(cell)
     ]
+    return Yield(
+        len(answered), int(target.sum()), float(ordered[: len(answered)].sum()), tuple(groups), _places(ordered, asked)
+    )
+
+
+def _places(ordered: NDArray[np.float64], asked: NDArray[np.floating]) -> tuple[tuple[int, float], ...]:
+    """Rank and log odds at every twentieth of what was asked about."""
+    if len(asked) == 0:
+        return ()
     chances = np.sort(np.where(np.isfinite(asked), asked, 0.0))[::-1]
     # The rows above each, and no two at the same place where probabilities are equal.
     above = len(ordered) - np.searchsorted(ordered[::-1], chances, side="right")
-    place = np.maximum(above, np.arange(len(chances))) * _LABELS / max(len(chances), 1)
-    ranks = np.quantile(place, _TWENTIETHS).round().astype(int).tolist() if len(place) else []
-    return Yield(len(answered), int(target.sum()), float(ordered[: len(answered)].sum()), tuple(groups), tuple(ranks))
+    ranks = np.maximum(above, np.arange(len(chances))) * _LABELS / len(chances)
+    at = [np.quantile(values, _TWENTIETHS) for values in (ranks, -_log_odds(chances))]
+    return tuple((round(rank), round(-odds, 3)) for rank, odds in zip(*map(np.ndarray.tolist, at), strict=True))
 
 
 def gain_of_next(rounds: Sequence[Yield], ordered: NDArray[np.float64], level: float = 0.95) -> Gain | None:
@@ -128,7 +138,8 @@ def gain_of_next(rounds: Sequence[Yield], ordered: NDArray[np.float64], level: f
     The odds of being a target are taken as a power of the network's odds, times a constant: both are learnt from the
     answers (logistic regression, weak normal priors about "the network is right", Laplace's approximation). Answers
     that are 100 labels old count 0.3, because networks change, and the next network may be off by a constant of its
-    own. The strategy is taken to ask for the same ranks again. Each of those spectra is a target or not.
+    own. The strategy is taken to ask for the same ranks, or the same odds, again, and to get some 15 % more or less
+    from it. Each of those spectra is a target or not.
 
     Parameters
     ----------
@@ -153,9 +164,12 @@ def gain_of_next(rounds: Sequence[Yield], ordered: NDArray[np.float64], level: f
     n = sum(one.labels for one in asked)
     spread[0, 0] += _CHANGE**2 + (_EARLY_CHANGE * min(_LABELS / n, 1.0)) ** 2
     shift, slope = rng.multivariate_normal(mean, spread, _DRAWS, method="cholesky").T[:, :, None]
-    x = _log_odds(ordered[_places(asked[-1].ranks, len(ordered))])
+    x = _log_odds(ordered[_next_places(asked[-1].asked, ordered)])
     chance = 1 / (1 + np.exp(-np.clip(shift + np.maximum(slope, 0.1) * x, -30.0, 30.0)))
-    expected, found = chance.sum(axis=1), (rng.random(chance.shape) < chance).sum(axis=1)
+    # How many of its places the strategy spends on the likely ones differs from round to round.
+    share = np.exp(_STRATEGY * rng.standard_normal(_DRAWS))
+    expected = np.minimum(chance.sum(axis=1) * share, _LABELS)
+    found = np.minimum(((rng.random(chance.shape) < chance).sum(axis=1) * share).round(), _LABELS)
     tail = (1 - level) / 2
     low, high = np.quantile(found, [tail, 1 - tail], method="inverted_cdf")
     return Gain(
@@ -196,14 +210,24 @@ def worth_stopping(gain: Gain, worth: float) -> bool:
     return outlook(gain, worth) == "stop"
 
 
-def _places(ranks: Sequence[int], rows: int) -> NDArray[np.int64]:
-    """The rows that the next batch of 100 takes, from the most probable (0) on."""
-    count = min(_LABELS, rows)
-    if not len(ranks):
+def _next_places(asked: Sequence[Sequence[float]], ordered: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The rows that the next batch of 100 takes, from the most probable (0) on.
+
+    A strategy seeks high ranks, or certain probabilities: for each that was asked, the row of the same rank or of the
+    same log odds, whichever is more probable, and no row twice.
+    """
+    count = min(_LABELS, len(ordered))
+    if not len(asked):
         return np.arange(count)
     share = (np.arange(count) + 0.5) / _LABELS
-    places = np.interp(share, _TWENTIETHS, np.asarray(ranks, dtype=float))
-    return np.asarray(np.clip(places.round(), 0, max(rows - 1, 0)), dtype=np.int64)
+    ranks, odds = (np.interp(share, _TWENTIETHS, column) for column in np.array(asked, dtype=float).T)
+    chance = 1 / (1 + np.exp(-odds))
+    alike = len(ordered) - np.searchsorted(ordered[::-1], chance, side="right")
+    places = np.minimum(ranks.round().astype(np.int64), alike)
+    step = np.arange(count)
+    # Strictly rising: each at least one after the one before it.
+    distinct = np.maximum.accumulate(places - step) + step
+    return np.asarray(np.clip(distinct, 0, len(ordered) - 1), dtype=np.int64)
 
 
 def _log_odds(chance: NDArray[np.floating]) -> NDArray[np.float64]:
