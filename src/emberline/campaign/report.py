@@ -81,8 +81,8 @@ def meter(given: EstimateLike | None, kind: str) -> str:
     """The interval on a line from 0 to 100 %: the picture beneath a headline number."""
     if given is None or not known(given):
         return ""
-    scale = Scale(0, 1, 3, 197)
-    parts = [tag("line", x1=3.0, x2=197.0, y1=8.0, y2=8.0, class_="track")]
+    scale = Scale(0, 1, 6, 194)
+    parts = [tag("line", x1=6.0, x2=194.0, y1=8.0, y2=8.0, class_="track")]
     if math.isfinite(given.low) and math.isfinite(given.high):
         parts.append(
             tag("line", x1=scale.at(given.low), x2=scale.at(given.high), y1=8.0, y2=8.0, class_=f"span {kind}")
