@@ -169,8 +169,12 @@ def trained(name: str) -> tuple[dict[str, Any], Any]:
 
 
 def cut(pool: Any) -> Iterator[Any]:
+    """Blocks of the map, whose pages are given back as the campaign's own reading does."""
+    from emberline.files import forget_pages
+
     for start in range(0, len(pool), 65_536):
         yield pool.values[start : start + 65_536]
+        forget_pages(pool.values)
 
 
 def queries(pool: Any, model: Any, probabilities: Any) -> dict[str, Any]:
@@ -335,10 +339,15 @@ def draw(result: dict[str, Any], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(9, 6))
-    for name in result["runs"][-1]["steps"]:
+    for turn, name in enumerate(result["runs"][-1]["steps"]):
         points = [(run["spectra"], run["steps"][name]["seconds"]) for run in result["runs"] if name in run["steps"]]
         if len(points) > 1:
-            axes.loglog(*zip(*points, strict=True), marker="o", markersize=3, label=name)
+            look = {
+                "color": f"C{turn % 7}",
+                "linestyle": ("-", "--", ":")[turn // 7 % 3],
+                "marker": "osD"[turn // 7 % 3],
+            }
+            axes.loglog(*zip(*points, strict=True), markersize=3, label=name, **look)
     axes.set(xlabel="spectra in the pool", ylabel="seconds")
     axes.legend(fontsize=7, ncols=1, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.grid(alpha=0.3)

@@ -49,7 +49,7 @@ _ENTRIES = (
         for name, kind in strategies().items()
         if name not in ("cold_start", "published_entropy", "published_targets")
     ),
-    _network("seek-ensemble", "variants", "seek; three networks", Recipe("seek", members=3)),
+    _network("seek-committee", "variants", "seek; three networks", Recipe("seek", TrainConfig(members=3))),
     _network("seek-warm", "variants", "seek; each network starts from the last", Recipe("seek", warm=True)),
     _network("seek-augmented", "variants", "seek; shifted and noisy spectra", Recipe("seek", _AUGMENTED)),
     _network("seek-smooth", "variants", "seek; label smoothing 0.05", Recipe("seek", _SMOOTHED)),
@@ -74,8 +74,14 @@ _ENTRIES = (
         "seek; a fifth exploit, seven tenths explore",
         Recipe("seek", parameters={"exploit": 0.2, "explore": 0.7, "anomalies": 0.1}),
     ),
+    _network(
+        "curious-committee",
+        "variants",
+        "seek-curious; three networks",
+        Recipe("seek", TrainConfig(members=3), {"exploit": 0.2, "explore": 0.7, "anomalies": 0.1}),
+    ),
     _network("entropy-blend", "variants", "entropy; network and random forest averaged", Recipe("entropy", blend=True)),
-    _network("entropy-ensemble", "variants", "entropy; three networks", Recipe("entropy", members=3)),
+    _network("entropy-committee", "variants", "entropy; three networks", Recipe("entropy", TrainConfig(members=3))),
     _peer("modal-forest", "modAL, random forest, least sure", Forest),
     _peer("greedy-forest", "random forest, most probable", RandomForest),
     _peer("isolation-forest", "scikit-learn, most isolated; learns nothing", Isolation),

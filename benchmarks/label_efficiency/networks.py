@@ -33,8 +33,6 @@ class Recipe:
     train : TrainConfig
     parameters : dict
         The strategy's.
-    members : int
-        Networks whose probabilities are averaged.
     warm : bool
         Whether a network starts from the last one.
     masked : bool
@@ -52,7 +50,6 @@ class Recipe:
     strategy: str
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
-    members: int = 1
     warm: bool = False
     masked: bool = False
     pseudo: bool = False
@@ -67,26 +64,26 @@ class NetworkSearch(Contestant):
     def __init__(self, pool: Pool, seed: int, recipe: Recipe) -> None:
         super().__init__(pool, seed)
         self.recipe = recipe
-        self.models: list[Model] = []
+        self.model: Model | None = None
         self.chance: NDArray[Any] | None = None
         self.first = pretrain(pool.values, recipe.train, _HASH, seed) if recipe.masked else None
         self._choice: Choice | None = None
 
     def learn(self, known: Known) -> None:
         """Train on what is a class, and read the pool."""
-        self.models, self.chance = [], None
+        self.model, self.chance = None, None
         if not known.both:
             return
         rows, answers = self._learnt(known)
-        self.models = [self._train(rows, answers, member, self.first) for member in range(self.recipe.members)]
-        self.chance = self._read()
+        self.model = self._train(rows, answers, self.first)
+        self.chance = self._read(self.model)
         if self.recipe.pseudo:
             more = self._pseudo(known)
             rows, answers = np.append(rows, more[0]), np.append(answers, more[1])
-            self.models = [self._train(rows, answers, 0, None)]
-            self.chance = self._read()
+            self.model = self._train(rows, answers, None)
+            self.chance = self._read(self.model)
         if self.recipe.warm:
-            self.first = self.models[0]
+            self.first = self.model
         if self.recipe.blend:
             self.chance = 0.5 * (self.chance + self._forest(rows, answers))
 
@@ -94,24 +91,23 @@ class NetworkSearch(Contestant):
         kept = known.answers >= 0
         return known.rows[kept], known.answers[kept]
 
-    def _train(self, rows: Rows, answers: NDArray[np.int64], member: int, init: Model | None) -> Model:
+    def _train(self, rows: Rows, answers: NDArray[np.int64], init: Model | None) -> Model:
         return train(
             self.pool.values[rows],
             answers,
             self.pool.objects[rows],
             CLASSES,
             self.recipe.train,
-            rng=self.rng(10 + member),
+            rng=self.rng(10),
             recipe_hash=_HASH,
             init=init,
         )
 
-    def _read(self) -> NDArray[Any]:
-        """The probability of a target, the mean of all members."""
+    def _read(self, model: Model) -> NDArray[Any]:
+        """The probability of a target."""
         if self._choice is None:
-            self._choice = self.models[0].choose(self.pool.values, PredictConfig())
-        chances = [model.predict(self.pool.values, choice=self._choice)[:, TARGET] for model in self.models]
-        return np.asarray(np.mean(chances, axis=0, dtype=np.float64))
+            self._choice = model.choose(self.pool.values, PredictConfig())
+        return np.asarray(model.predict(self.pool.values, choice=self._choice)[:, TARGET], np.float64)
 
     def _pseudo(self, known: Known) -> tuple[Rows, NDArray[np.int64]]:
         """Rows that the network is sure of; never more of a kind than there are labels of it."""
@@ -151,7 +147,7 @@ class NetworkSearch(Contestant):
             rng=self.rng(1),
             probabilities=None if self.chance is None else np.stack([1 - self.chance, self.chance], axis=1),
             targets=(TARGET,),
-            embeddings=(lambda rows: self.models[0].embed(self.pool.values[rows])) if self.models else None,
+            embeddings=None if self.model is None else self._embed,
             features=self.pool.values,
             stochastic=self._passes,
             asked=known.rows,
@@ -160,6 +156,11 @@ class NetworkSearch(Contestant):
             return strategy(self.recipe.cold_start, self.recipe.cold_parameters).select(query)
         return strategy(self.recipe.strategy, self.recipe.parameters).select(query)
 
+    def _embed(self, rows: Rows) -> NDArray[Any]:
+        assert self.model is not None
+        return self.model.embed(self.pool.values[rows])
+
     def _passes(self, rows: Rows) -> NDArray[Any]:
+        assert self.model is not None
         assert self._choice is not None
-        return self.models[0].stochastic(self.pool.values[rows], _PASSES, self.rng(2), choice=self._choice)
+        return self.model.stochastic(self.pool.values[rows], _PASSES, self.rng(2), choice=self._choice)

@@ -19,6 +19,8 @@ class TrainConfig:
     ----------
     network : {"ember", "vgg"}
         Emberline's small network, or the published one.
+    members : int
+        So many networks are trained, each with other objects held out, and the mean of their logits counts.
     balance : {"smote", "adasyn", "weights", "none"}
         How rare classes are made to count.
     epochs : int
@@ -46,6 +48,7 @@ class TrainConfig:
     """
 
     network: NetworkName = "ember"
+    members: int = 1
     balance: Balance = "weights"
     epochs: int = 24
     epoch_steps: int = 25
@@ -63,10 +66,18 @@ class TrainConfig:
     @classmethod
     def published(cls) -> TrainConfig:
         """The published network and protocol: VGG, SMOTE, Adam, early stopping on the validation loss, nothing else."""
-        return cls(network="vgg", balance="smote", optimiser="adam", learning_rate=1e-3, weight_decay=0, shift_pixels=0)
+        return cls(
+            network="vgg",
+            members=1,
+            balance="smote",
+            optimiser="adam",
+            learning_rate=1e-3,
+            weight_decay=0,
+            shift_pixels=0,
+        )
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "epoch_steps", "batch", "patience"):
+        for name in ("members", "epochs", "epoch_steps", "batch", "patience"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
         for name in ("weight_decay", "shift_pixels", "noise"):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from emberline.errors import ModelError
-from emberline.learn.networks import Dropout, SpectrumNetwork
+from emberline.learn.networks import Committee, Dropout, SpectrumNetwork
 
 __all__ = ["Calibrated", "Passes"]
 
@@ -36,6 +36,9 @@ class Passes(nn.Module):
     the trunk, which is computed once a spectrum, and no random number is drawn for any spectrum. A hidden unit that a
     pass silences is not computed at all.
 
+    The passes of a `Committee` go round its members, each pass one member with its dropout, so that they differ both by
+    what is silenced and by what was learnt (Lakshminarayanan, Pritzel & Blundell 2017, arXiv:1612.01474).
+
     Parameters
     ----------
     network : SpectrumNetwork
@@ -52,11 +55,15 @@ class Passes(nn.Module):
         self.centre, self.scale = float(network.centre), float(network.scale)
         self.passes, self.classes, self.temperature = passes, network.output.out_features, temperature
         last = _kept(network.dropout, passes, network.width, rng)
+        bias = network.output.bias.detach().expand(passes, -1)
+        if isinstance(network, Committee):
+            last = last * _turns(network, passes)
+            bias = network.member_bias[torch.arange(passes) % network.members]
         self.first = None if len(list(network.hidden.children())) == 0 else _silenced(network, last, rng)
-        weight, bias = network.output.weight.detach(), network.output.bias.detach()
+        weight = network.output.weight.detach()
         if self.first is None:
             folded = weight[None] * last[:, None, :]  # (passes, k, width)
-            self.output: nn.Module = _linear(folded.reshape(-1, network.width), bias.repeat(passes))
+            self.output: nn.Module = _linear(folded.reshape(-1, network.width), bias.reshape(-1))
         else:
             self.output = _Grouped(_alive(weight, last), bias)
 
@@ -74,7 +81,7 @@ class _Grouped(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         super().__init__()
         self.register_buffer("weight", weight.transpose(1, 2).contiguous())  # (passes, alive, k)
-        self.register_buffer("bias", bias)
+        self.register_buffer("bias", bias[:, None, :].contiguous())  # (passes, 1, k)
 
     def forward(self, hidden: Tensor) -> Tensor:
         weight, bias = cast(Tensor, self.weight), cast(Tensor, self.bias)
@@ -90,6 +97,13 @@ def _kept(dropout: Dropout, passes: int, width: int, rng: np.random.Generator) -
     """What each pass multiplies each unit by: zero, or what makes up for the silenced ones. (passes, width)"""
     kept = rng.random((passes, width)) >= dropout.rate
     return torch.from_numpy((kept / (1.0 - dropout.rate)).astype(np.float32))
+
+
+def _turns(committee: Committee, passes: int) -> Tensor:
+    """Which units belong to the member whose turn a pass is, made up for the mean over members. (passes, width)"""
+    turn = torch.arange(passes) % committee.members
+    owner = torch.arange(committee.width) // (committee.width // committee.members)
+    return (turn[:, None] == owner[None, :]).to(torch.float32) * committee.members
 
 
 def _order(last: Tensor) -> tuple[Tensor, Tensor]:

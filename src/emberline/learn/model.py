@@ -259,9 +259,9 @@ class Model:
 
     @classmethod
     def _rebuild(cls, header: dict[str, Any], archive: zipfile.ZipFile) -> Model:
-        config = configuration.from_mapping(TrainConfig, header["config"])
+        config = configuration.from_mapping(TrainConfig, {"members": 1, **header["config"]})
         classes, pixels = tuple(header["classes"]), int(header["pixels"])
-        network = build(config.network, pixels, len(classes), dropout=config.dropout)
+        network = build(config.network, pixels, len(classes), dropout=config.dropout, members=config.members)
         weights = {}
         for name in network.state_dict():
             buffer = io.BytesIO(archive.read(f"weights/{name}.npy"))

@@ -12,6 +12,8 @@ kernels exist for images only and are the faster ones on processors.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 from emberline.errors import ModelError
 from emberline.learn.config import NetworkName
 
-__all__ = ["Dropout", "Ember", "SpectrumNetwork", "Vgg1d", "build", "device", "use_generator"]
+__all__ = ["Committee", "Dropout", "Ember", "SpectrumNetwork", "Vgg1d", "build", "device", "use_generator"]
 
 
 class Dropout(nn.Module):
@@ -113,6 +115,82 @@ class Ember(SpectrumNetwork):
         super().__init__(trunk, nn.Identity(), 128, classes, dropout)
 
 
+class Committee(SpectrumNetwork):
+    """Networks of one kind side by side, read as one whose logits are the mean of theirs.
+
+    Their embeddings stand one behind the other, so that the mean of the logits is one output layer. All have the centre
+    and the scale of the first.
+
+    Parameters
+    ----------
+    members : sequence of SpectrumNetwork
+        Two or more, of one kind and shape; their weights are copied.
+    """
+
+    member_bias: Tensor
+
+    def __init__(self, members: Sequence[SpectrumNetwork]) -> None:
+        first, count = members[0], len(members)
+        classes, width = first.output.out_features, first.width
+        trunk = _SideBySide([copy.deepcopy(member.trunk) for member in members])
+        with torch.random.fork_rng(devices=[]):  # weights that are replaced at once are nobody's chance
+            super().__init__(trunk, _hidden_of(members), count * width, classes, first.dropout.rate)
+        self.members = count
+        self.register_buffer("member_bias", torch.stack([member.output.bias.detach() for member in members]))
+        self.output.weight.data = torch.cat([member.output.weight.detach() for member in members], dim=1) / count
+        self.output.bias.data = self.member_bias.mean(dim=0)
+        self.centre, self.scale = first.centre.detach().clone(), first.scale.detach().clone()
+
+    def split(self) -> list[SpectrumNetwork]:
+        """The members, each as a network of its own."""
+        width, dense = self.width // self.members, list(self.hidden.children())
+        found = []
+        for number, trunk in enumerate(cast(_SideBySide, self.trunk).parts):
+            own = slice(number * width, (number + 1) * width)
+            hidden: nn.Module = nn.Identity()
+            with torch.random.fork_rng(devices=[]):
+                if dense:
+                    hidden = _own_part(cast(nn.Linear, dense[1]), number, self.members, cast(Dropout, dense[0]).rate)
+                one = SpectrumNetwork(trunk, hidden, width, self.output.out_features, self.dropout.rate)
+            one.output.weight.data = self.output.weight.detach()[:, own] * self.members
+            one.output.bias.data = self.member_bias[number]
+            one.centre, one.scale = self.centre, self.scale
+            found.append(copy.deepcopy(one))
+        return found
+
+
+class _SideBySide(nn.Module):
+    """The same input through several trunks; what they make of it one behind the other."""
+
+    def __init__(self, parts: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([part(x) for part in self.parts], dim=1)
+
+
+def _hidden_of(members: Sequence[SpectrumNetwork]) -> nn.Module:
+    """The members' hidden parts as one: nothing, or a dropout and a dense layer in which no member sees another's."""
+    parts = [list(member.hidden.children()) for member in members]
+    if not parts[0]:
+        return nn.Identity()
+    layers = [cast(nn.Linear, part[1]) for part in parts]
+    dense = nn.Linear(sum(layer.in_features for layer in layers), sum(layer.out_features for layer in layers))
+    dense.weight.data = torch.block_diag(*(layer.weight.detach() for layer in layers))  # type: ignore[no-untyped-call]
+    dense.bias.data = torch.cat([layer.bias.detach() for layer in layers])
+    return nn.Sequential(Dropout(cast(Dropout, parts[0][0]).rate), dense, nn.ReLU())
+
+
+def _own_part(dense: nn.Linear, number: int, members: int, rate: float) -> nn.Module:
+    """One member's block of the dense layer that `_hidden_of` made."""
+    rows, columns = dense.out_features // members, dense.in_features // members
+    layer = nn.Linear(columns, rows)
+    out, into = (slice(number * size, (number + 1) * size) for size in (rows, columns))
+    layer.weight.data, layer.bias.data = dense.weight.detach()[out, into].clone(), dense.bias.detach()[out].clone()
+    return nn.Sequential(Dropout(rate), layer, nn.ReLU())
+
+
 class _Residual(nn.Module):
     """Two convolutions that correct their input."""
 
@@ -135,7 +213,13 @@ _FEWEST_PIXELS = 8
 
 
 def build(
-    name: NetworkName, pixels: int, classes: int, *, dropout: float = 0.5, generator: torch.Generator | None = None
+    name: NetworkName,
+    pixels: int,
+    classes: int,
+    *,
+    dropout: float = 0.5,
+    members: int = 1,
+    generator: torch.Generator | None = None,
 ) -> SpectrumNetwork:
     """Make a network with fresh weights drawn from `generator` (He et al. 2015, arXiv:1502.01852).
 
@@ -147,6 +231,8 @@ def build(
         The length of a feature vector (8 or more) and the number of classes (2 or more).
     dropout : float
         The share of units that dropout silences.
+    members : int
+        With two or more, a `Committee` of so many.
     generator : torch.Generator, optional
         Without it all weights are zero, to be filled from a file.
 
@@ -163,6 +249,8 @@ def build(
         )
     if classes < 2:
         raise ModelError("a classifier needs two classes", found=str(classes), expected="2 or more")
+    if members > 1:
+        return Committee([build(name, pixels, classes, dropout=dropout, generator=generator) for _ in range(members)])
     with torch.device("meta"):  # the constructors would draw from the process-wide generator
         network = _NETWORKS[name](pixels, classes, dropout)
     network.to_empty(device="cpu")

@@ -11,7 +11,12 @@ __all__ = ["split_objects"]
 
 
 def split_objects(
-    labels: NDArray[np.int64], objects: NDArray[Any], fraction: float, rng: np.random.Generator
+    labels: NDArray[np.int64],
+    objects: NDArray[Any],
+    fraction: float,
+    rng: np.random.Generator,
+    *,
+    before: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split spectra into training and validation by object, every class in the same proportion as far as it goes.
 
@@ -25,6 +30,9 @@ def split_objects(
         The share of each class's spectra to hold out.
     rng : numpy.random.Generator
         Chooses the objects.
+    before : (n,) bool, optional
+        Spectra that were held out before, by another member of a committee: their objects are held out again only when
+        their class has no others left.
 
     Returns
     -------
@@ -38,9 +46,13 @@ def split_objects(
     held_out = np.zeros(inverse.max(initial=-1) + 1, dtype=bool)
     sizes = np.bincount(inverse)
     classes = _majority(labels, inverse)
+    used = np.zeros(len(held_out), dtype=bool)
+    if before is not None:
+        used[inverse[before]] = True
     for label in np.unique(classes):
-        members = np.flatnonzero(classes == label)
-        held_out[_draw(rng.permutation(members), sizes, fraction)] = True
+        members = rng.permutation(np.flatnonzero(classes == label))
+        members = members[np.argsort(used[members], kind="stable")]
+        held_out[_draw(members, sizes, fraction)] = True
     validation = held_out[inverse]
     return np.flatnonzero(~validation), np.flatnonzero(validation)
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from scipy.special import softmax
 
 from emberline.config import to_mapping
 from emberline.errors import ModelError
-from emberline.learn.balance import Balanced, balance
+from emberline.learn.balance import balance
 from emberline.learn.calibrate import fit_temperature
 from emberline.learn.config import TrainConfig
+from emberline.learn.fitting import Member, fit_all
 from emberline.learn.metrics import evaluate
 from emberline.learn.model import Model
-from emberline.learn.networks import SpectrumNetwork, build, device, use_generator
+from emberline.learn.networks import Committee, SpectrumNetwork, build
 from emberline.learn.split import split_objects
 from emberline.learn.threads import threads
 from emberline.progress import Progress, silent
@@ -84,17 +84,17 @@ def train(
     config = config or TrainConfig()
     started = time.perf_counter()
     values, labels = _checked(values, labels, objects, classes)
-    training, held_out = _split(labels, objects, config, rng)
-    balanced = balance(values[training], labels[training], len(classes), config.balance, rng)
-    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    network = _start(config, values.shape[1], classes, recipe_hash, generator, init)
-    if init is None:
-        _standardise(network, values[training])
-    with threads(_THREADS.get(config.network)):
-        history = _fit(network, balanced, (values[held_out], labels[held_out]), config, generator, progress)
+    if init is not None:
+        _check_start(init, config, values.shape[1], recipe_hash)
+    members: list[Member] = []
+    for number in range(config.members):
+        members.append(_member(number, members, values, labels, objects, classes, config, rng, init))
+    with threads(_THREADS.get(config.network)) as granted:
+        fit_all(members, config, granted if config.network in _THREADS else 1, progress)
+    network = members[0].network if len(members) == 1 else Committee([member.network.cpu() for member in members])
     model = Model(network, classes, values.shape[1], recipe_hash, config)
-    model.metrics = {**_measure(model, values[held_out], labels[held_out]), **history}
-    model.metrics |= _counts(labels, training, held_out, balanced, classes, config)
+    model.metrics = {**_measure(model, members, values, labels), **_history(members)}
+    model.metrics |= _counts(members, labels, classes, config)
     model.metrics["seconds"] = time.perf_counter() - started
     model.provenance = provenance(recipe_hash=recipe_hash, config=to_mapping(config), threads=torch.get_num_threads())
     return model
@@ -122,28 +122,51 @@ def _checked(
     return features, known
 
 
+def _member(
+    number: int,
+    earlier: list[Member],
+    values: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    objects: NDArray[Any],
+    classes: tuple[str, ...],
+    config: TrainConfig,
+    rng: np.random.Generator,
+    init: Model | None,
+) -> Member:
+    """Hold out other objects than the members before it, as far as there are any, and draw fresh weights."""
+    before = np.zeros(len(labels), dtype=bool)
+    for one in earlier:
+        before[one.held_out] = True
+    training, held_out = _split(labels, objects, config, rng, before)
+    balanced = balance(values[training], labels[training], len(classes), config.balance, rng)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    network = build(config.network, values.shape[1], len(classes), dropout=config.dropout, generator=generator)
+    if init is not None:
+        _take_over(network, number, init, classes)
+    elif earlier:  # a committee has one centre and one scale
+        network.centre.copy_(earlier[0].network.centre)
+        network.scale.copy_(earlier[0].network.scale)
+    else:
+        _standardise(network, values if config.members > 1 else values[training])
+    return Member(network, generator, training, held_out, balanced, (values[held_out], labels[held_out]), {})
+
+
 def _split(
-    labels: NDArray[np.int64], objects: NDArray[Any], config: TrainConfig, rng: np.random.Generator
+    labels: NDArray[np.int64],
+    objects: NDArray[Any],
+    config: TrainConfig,
+    rng: np.random.Generator,
+    before: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Hold out objects, unless they would be too few to stop or calibrate by."""
-    training, held_out = split_objects(labels, objects, config.validation_fraction, rng)
+    training, held_out = split_objects(labels, objects, config.validation_fraction, rng, before=before)
     if held_out.size < _FEWEST_HELD_OUT or np.unique(labels[held_out]).size < 2:
         return np.arange(len(labels)), np.empty(0, dtype=np.int64)
     return training, held_out
 
 
-def _start(
-    config: TrainConfig,
-    pixels: int,
-    classes: tuple[str, ...],
-    recipe_hash: str,
-    generator: torch.Generator,
-    init: Model | None,
-) -> SpectrumNetwork:
-    """A network with fresh weights, or with those of `init` wherever they fit."""
-    network = build(config.network, pixels, len(classes), dropout=config.dropout, generator=generator)
-    if init is None:
-        return network
+def _check_start(init: Model, config: TrainConfig, pixels: int, recipe_hash: str) -> None:
+    """Refuse a model whose weights do not fit."""
     init.check_recipe(recipe_hash)
     if init.config.network != config.network:
         raise ModelError(
@@ -153,7 +176,13 @@ def _start(
         raise ModelError(
             "the model to start from takes features of another length", found=str(init.pixels), expected=str(pixels)
         )
-    weights = {name: weight.cpu() for name, weight in init.network.state_dict().items()}
+
+
+@torch.no_grad()
+def _take_over(network: SpectrumNetwork, number: int, init: Model, classes: tuple[str, ...]) -> None:
+    """Start from the weights of a model, of a committee's member in turn, wherever they fit."""
+    members = init.network.split() if isinstance(init.network, Committee) else [init.network]
+    weights = {name: weight.cpu() for name, weight in members[number % len(members)].state_dict().items()}
     for name in ("output.weight", "output.bias"):
         fresh = network.state_dict()[name].clone()
         for new, label in enumerate(classes):
@@ -161,7 +190,6 @@ def _start(
                 fresh[new] = weights[name][init.classes.index(label)]
         weights[name] = fresh
     network.load_state_dict(weights)
-    return network
 
 
 def _standardise(network: SpectrumNetwork, values: NDArray[np.float32]) -> None:
@@ -169,165 +197,61 @@ def _standardise(network: SpectrumNetwork, values: NDArray[np.float32]) -> None:
     network.scale.fill_(float(values.std(dtype=np.float64)) or 1.0)
 
 
-def _fit(
-    network: SpectrumNetwork,
-    balanced: Balanced,
-    validation: tuple[NDArray[np.float32], NDArray[np.int64]],
-    config: TrainConfig,
-    generator: torch.Generator,
-    progress: Progress,
+def _history(members: list[Member]) -> dict[str, Any]:
+    """How training went; of a committee the longest training, the middle best epoch and the mean loss."""
+    losses = [member.history["loss"] for member in members if member.history["loss"] is not None]
+    return {
+        "epochs": max(member.history["epochs"] for member in members),
+        "best_epoch": int(np.median([member.history["best_epoch"] for member in members])),
+        "loss": float(np.mean(losses)) if losses else None,
+    }
+
+
+def _measure(
+    model: Model, members: list[Member], values: NDArray[np.float32], labels: NDArray[np.int64]
 ) -> dict[str, Any]:
-    """Run epochs until the validation loss stops falling, and leave the best weights in the network."""
-    where = device()
-    network.to(where)
-    measured = len(validation[1]) > 0
-    epochs = config.epochs if measured else max(config.epochs // 2, 1)
-    held_out = torch.tensor(validation[0], device=where), torch.tensor(validation[1], device=where)
-    loop = _Loop(network, balanced, config, epochs, generator, where)
-    best = _Best()
-    while loop.epoch < epochs and not (measured and loop.epoch - best.epoch >= config.patience):
-        loop.run_epoch()
-        if measured:
-            best.see(loop.epoch, _loss(network, *held_out), network)
-        progress("train", loop.epoch, epochs)
-    if not measured:
-        return {"epochs": epochs, "best_epoch": epochs, "loss": None}
-    network.load_state_dict(best.weights)
-    return {"epochs": loop.epoch, "best_epoch": best.epoch, "loss": best.loss}
+    """Calibrate on the held-out spectra and say how good the model is on them.
 
-
-@dataclass
-class _Best:
-    """The weights of the lowest validation loss so far."""
-
-    loss: float = float("inf")
-    epoch: int = 0
-
-    def see(self, epoch: int, loss: float, network: nn.Module) -> None:
-        if not np.isfinite(loss):
-            raise _diverged()
-        if loss < self.loss:
-            self.loss, self.epoch = loss, epoch
-            self.weights = {name: weight.clone() for name, weight in network.state_dict().items()}
-
-
-class _Loop:
-    """One epoch after the other: shuffled full batches, each spectrum changed a little when the configuration asks."""
-
-    def __init__(
-        self,
-        network: SpectrumNetwork,
-        balanced: Balanced,
-        config: TrainConfig,
-        epochs: int,
-        generator: torch.Generator,
-        where: torch.device,
-    ) -> None:
-        self.network = network
-        self.config = config
-        self.epochs = epochs
-        self.epoch = 0
-        self.shuffle = generator
-        self.noise = torch.Generator(where).manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
-        use_generator(network, self.noise)
-        self.values = torch.tensor(balanced.values, device=where)
-        self.labels = torch.tensor(balanced.labels, device=where)
-        self.loss = nn.CrossEntropyLoss(
-            weight=torch.tensor(balanced.weights, device=where), label_smoothing=config.label_smoothing
-        )
-        kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
-        self.optimiser = kind(
-            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
-
-    def run_epoch(self) -> None:
-        self.network.train()
-        total = torch.zeros((), device=self.values.device)
-        batches = self._batches()
-        with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
-            for step, rows in enumerate(batches):
-                self._set_rate(self.epoch + step / len(batches))
-                self.optimiser.zero_grad(set_to_none=True)
-                loss = self.loss(self.network(self._augmented(self.values[rows])), self.labels[rows])
-                loss.backward()
-                self.optimiser.step()
-                total += loss.detach()
-        self.network.eval()
-        self.epoch += 1
-        if not bool(torch.isfinite(total)):
-            raise _diverged()
-
-    def _batches(self) -> list[Tensor]:
-        """Row numbers of full batches; a small training set is gone through several times."""
-        count, batch = len(self.labels), min(self.config.batch, len(self.labels))
-        steps = max(-(-count // batch), self.config.epoch_steps)
-        passes = -(-steps * batch // count)
-        order = torch.cat([torch.randperm(count, generator=self.shuffle) for _ in range(passes)])
-        return list(order[: steps * batch].to(self.labels.device).reshape(steps, batch))
-
-    def _augmented(self, x: Tensor) -> Tensor:
-        if self.config.shift_pixels:
-            x = shifted(x, self._uniform(len(x)) * self.config.shift_pixels)
-        if self.config.noise:
-            x = x + self.config.noise * self.network.scale * torch.empty_like(x).normal_(generator=self.noise)
-        return x
-
-    def _uniform(self, count: int) -> Tensor:
-        return torch.empty(count, device=self.values.device).uniform_(-1.0, 1.0, generator=self.noise)
-
-    def _set_rate(self, progress: float) -> None:
-        """Rise over the first half epoch, then fall along a cosine to nothing at the end (Loshchilov & Hutter 2017)."""
-        warm = min(1.0, progress / 0.5 + 0.01)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * warm * 0.5 * (1.0 + math.cos(math.pi * progress / self.epochs))
-
-
-def shifted(x: Tensor, pixels: Tensor) -> Tensor:
-    """Shift each row of ``(n, d)`` to the right by its own fraction of pixels, linearly; the ends are repeated."""
-    length = x.shape[1]
-    at = (torch.arange(length, device=x.device) - pixels[:, None]).clamp(0, length - 1)
-    left = at.floor().long()
-    part = at - left
-    return x.gather(1, left) * (1 - part) + x.gather(1, (left + 1).clamp(max=length - 1)) * part
-
-
-@torch.inference_mode()
-def _loss(network: SpectrumNetwork, values: Tensor, labels: Tensor) -> float:
-    logits = torch.cat([network(chunk) for chunk in torch.chunk(values, -(-len(values) // 256))])
-    return float(nn.functional.cross_entropy(logits, labels))
-
-
-def _diverged() -> ModelError:
-    return ModelError(
-        "the loss is no longer finite", action="Lower learning_rate, and look at the scale of the features."
-    )
-
-
-def _measure(model: Model, values: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:
-    """Calibrate on the held-out spectra and say how good the model is on them."""
-    if not len(labels):
+    Of a committee each held-out spectrum is judged by the members that have not learnt from it.
+    """
+    logits, rows = _held_out_logits(model, members, values)
+    if not len(rows):
         empty = np.empty((0, len(model.classes)), dtype=np.float32)
-        return {**evaluate(empty, labels, model.classes), "ece_uncalibrated": None, "temperature": 1.0}
-    uncalibrated = evaluate(model.predict(values), labels, model.classes)["ece"]
-    model.temperature = fit_temperature(model.logits(values), labels)
-    metrics = evaluate(model.predict(values), labels, model.classes)
+        return {**evaluate(empty, labels[rows], model.classes), "ece_uncalibrated": None, "temperature": 1.0}
+    uncalibrated = evaluate(softmax(logits, axis=1), labels[rows], model.classes)["ece"]
+    model.temperature = fit_temperature(logits, labels[rows])
+    metrics = evaluate(softmax(logits / model.temperature, axis=1), labels[rows], model.classes)
     return {**metrics, "ece_uncalibrated": uncalibrated, "temperature": model.temperature}
 
 
+def _held_out_logits(
+    model: Model, members: list[Member], values: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """For each row that some member has not learnt from, the mean of those members' logits; and the rows."""
+    total = np.zeros((len(values), len(model.classes)), dtype=np.float32)
+    count = np.zeros(len(values), dtype=np.float32)
+    for member in members:
+        alone = replace(model, network=member.network)
+        if len(member.held_out):
+            total[member.held_out] += alone.logits(values[member.held_out])
+            count[member.held_out] += 1
+    rows = np.flatnonzero(count)
+    return total[rows] / count[rows, None], rows
+
+
 def _counts(
-    labels: NDArray[np.int64],
-    training: NDArray[np.int64],
-    held_out: NDArray[np.int64],
-    balanced: Balanced,
-    classes: tuple[str, ...],
-    config: TrainConfig,
+    members: list[Member], labels: NDArray[np.int64], classes: tuple[str, ...], config: TrainConfig
 ) -> dict[str, Any]:
     def by_class(some: NDArray[np.int64]) -> dict[str, int]:
         return dict(zip(classes, np.bincount(some, minlength=len(classes)).tolist(), strict=True))
 
+    def together(rows: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+        return labels[np.unique(np.concatenate(rows))]
+
+    balanced = members[0].balanced
     return {
-        "counts": by_class(labels[training]),
+        "counts": by_class(together([member.training for member in members])),
         "counts_balanced": by_class(balanced.labels),
-        "counts_validation": by_class(labels[held_out]),
+        "counts_validation": by_class(together([member.held_out for member in members])),
         "balance": {"asked": config.balance, "used": balanced.method, "reason": balanced.reason},
     }
