@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -136,12 +136,29 @@ class Campaign:
         return Outcome(found, hits / max(predicted.sum(), 1), hits / max(self.truth.sum(), 1))
 
 
+def ask_best(plan: Plan, state: Campaign, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What `seek` asks about, and the control rows that it meets.
+
+    It is shown the most probable rows and the known ones: it would choose no others, and takes long to look at all.
+    """
+    free = state.available()
+    best = np.argpartition(np.where(free, -state.score, 1.0), min(40 * plan.batch, plan.n - 1))[: 40 * plan.batch]
+    rows = np.union1d(best, np.array(sorted(state.known), dtype=np.int64))
+    score = state.score[rows]
+    query = Query(
+        objects=rows, available=free[rows], batch=plan.batch, rng=rng, targets=(1,), asked=np.flatnonzero(~free[rows]),
+        probabilities=np.stack([1 - score, score], axis=1), embeddings=score[:, None],
+    )  # fmt: skip
+    hidden = np.flatnonzero(np.isin(rows, list(state.answers)))
+    new, met = ask(strategy("seek"), query, hidden)
+    return rows[new], rows[met]
+
+
 def run_campaign(plan: Plan, rng: np.random.Generator, draw: Draw | None = None) -> Campaign:
     """Rounds of queries by `seek` and control draws, by default as Emberline draws them."""
     rng, apart = rng.spawn(2)
     world = World(plan, apart)
     state = Campaign(world.truth, world.truth.astype(float), plan.wrong, {}, {}, [], Twice())
-    objects = np.arange(plan.n)
     for number, control in enumerate(plan.control):
         state.score = score = world.scores((number + 1) / len(plan.control))
         available = state.available()
@@ -150,12 +167,7 @@ def run_campaign(plan: Plan, rng: np.random.Generator, draw: Draw | None = None)
         elif control:
             state.control(draw_control(score, available, control, rng, assume=plan.draw), rng)
         if number + 1 < len(plan.control):
-            query = Query(
-                objects=objects, available=available, batch=plan.batch, rng=rng, targets=(1,),
-                probabilities=np.stack([1 - score, score], axis=1), embeddings=score[:, None],
-                asked=np.array(sorted(state.known), dtype=np.int64),
-            )  # fmt: skip
-            new, met = ask(strategy("seek"), query, np.array(sorted(state.answers), dtype=np.int64))
+            new, met = ask_best(plan, state, rng)
             state.known |= state.say(new, rng) | {row: state.answers[row] for row in met.tolist()}
     if plan.repeats:
         rows = np.array(sorted(state.answers), dtype=np.int64)
@@ -199,15 +211,17 @@ def show(*values: object, rows: Rows) -> None:
 
 
 def coverages(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """How often intervals hold the truth, by what targets look like, prevalence, and what is drawn for."""
+    """How often intervals hold the truth, by what targets look like, what is drawn for, and prevalence."""
     for kind in options.kind:
         draws: Sequence[Assume] = ("nothing", "scores") if kind == "linear" else ("nothing",)
-        for prevalence in options.prevalence:
-            for draw in draws:
-                plan = Plan(prevalence, kind, n=options.pool, draw=draw)
-                rows = run(plan, options.campaigns if kind == "linear" else options.few, options.seed)
-                show(kind, prevalence, draw, rows=rows)
-                yield {"kind": kind, "prevalence": prevalence, "draw": draw, "rows": rows}
+        for draw, prevalence in itertools.product(draws, options.prevalence):
+            plan = Plan(prevalence, kind, n=options.pool, draw=draw)
+            if kind == "linear":
+                rows = run(plan, options.campaigns, options.seed, assume=draw)
+            else:
+                rows = run(plan, options.few, options.seed)
+            show(kind, prevalence, draw, rows=rows)
+            yield {"kind": kind, "prevalence": prevalence, "draw": draw, "rows": rows}
 
 
 def wrong_answers(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -264,28 +278,33 @@ def main() -> None:
     parser.add_argument("--prevalence", type=float, nargs="+", default=PREVALENCES)
     parser.add_argument("--kind", nargs="+", choices=[*KINDS, BLIND], default=[*KINDS, BLIND])
     parser.add_argument("--part", nargs="+", choices=[*PARTS], default=[*PARTS])
-    parser.add_argument("--out", type=Path, help="the folder of estimates.json; parts that are not run stay in it")
+    parser.add_argument("--out", type=Path, help="the folder of estimates.json; what is not run stays in it")
     parser.add_argument("--document", action="store_true", help="write docs/explanation/estimates.md from --out only")
     options = parser.parse_args()
     if options.document:
         write_document((options.out or Path(__file__).parent / "results") / "estimates.json")
         return
     for part in options.part:
-        begun, cells = time.perf_counter(), []
         for cell in PARTS[part](options):
-            cells.append(cell)
             if options.out:
-                settings = {"seed": options.seed, "pool": options.pool, "seconds": time.perf_counter() - begun}
-                keep(options.out, {part: {**settings, "cells": cells}})
+                keep(options.out, part, {**cell, "pool": options.pool, "seed": options.seed})
 
 
-def keep(folder: Path, found: dict[str, Any]) -> None:
-    """Put what was found into ``estimates.json``, beside what it already has."""
+def keep(folder: Path, part: str, cell: dict[str, Any]) -> None:
+    """Put a cell into ``estimates.json``, in place of an earlier one of the same kind."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "estimates.json"
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    cells = {_name(earlier): earlier for earlier in found.get(part, [])}
+    cells[_name(cell)] = cell
+    found[part] = list(cells.values())
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(earlier | found, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _name(cell: dict[str, Any]) -> tuple[Any, ...]:
+    """What a cell is of."""
+    return tuple(cell.get(key) for key in ("kind", "draw", "wrong", "labels", "model", "prevalence"))
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def filled(text: str, result: dict[str, Any]) -> str:
     for name, make in TABLES.items():
         if name in result:
             pattern = re.compile(rf"(<!-- {name}: [^\n]*-->\n).*?(\n<!-- end -->)", re.DOTALL)
-            table = make(result[name]["cells"])
+            table = make(result[name])
             text, count = pattern.subn(lambda match, table=table: f"{match[1]}\n{table}\n{match[2]}", text)
             if count != 1:
                 raise SystemExit(f"the document has {count} places for the table {name!r}; it should have one")
@@ -142,7 +142,7 @@ def write_document(results: Path, document: Path = DOCUMENT, picture: Path = PIC
         temporary.write_text(text, encoding="utf-8")
     if "coverage" in result:
         picture.parent.mkdir(parents=True, exist_ok=True)
-        plot(result["coverage"]["cells"], picture)
+        plot(result["coverage"], picture)
 
 
 def plot(cells: list[dict[str, Any]], path: Path) -> None:

@@ -33,18 +33,18 @@ def test_every_part_runs_and_keeps_what_others_found(tmp_path: Path, monkeypatch
     from estimates_report import filled, plot
 
     first = run(monkeypatch, tmp_path, "--part", "coverage", "--kind", "linear", "blind")
-    assert [(cell["kind"], cell["draw"]) for cell in first["coverage"]["cells"]] == [
+    assert [(cell["kind"], cell["draw"]) for cell in first["coverage"]] == [
         ("linear", "nothing"), ("linear", "scores"), ("blind", "nothing"),
     ]  # fmt: skip
     second = run(monkeypatch, tmp_path, "--part", "allocation", "errors", "labels")
     assert second["coverage"] == first["coverage"]
     assert set(second) == {"coverage", "allocation", "errors", "labels"}
-    assert second["coverage"]["seed"] == 1
+    assert second["coverage"][0]["seed"] == 1
     places = "\n".join(f"<!-- {name}: -->\n\n<!-- end -->" for name in second)
     text = filled(places, second)
     assert text.count("|---|") > 4
     assert filled(text, second) == text, "writing twice changes nothing"
-    plot(second["coverage"]["cells"], tmp_path / "plot.svg")
+    plot(second["coverage"], tmp_path / "plot.svg")
     assert "<svg" in (tmp_path / "plot.svg").read_text()
 
 

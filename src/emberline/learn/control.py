@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -34,7 +35,7 @@ class Split:
     even: float
 
 
-SPLITS: dict[Assume, Split] = {"nothing": Split(0.15, 0.7), "scores": Split(0.3, 0.1)}
+SPLITS: dict[Assume, Split] = {"nothing": Split(0.2, 0.8), "scores": Split(0.3, 0.1)}
 """The split of the labels that goes with each assumption; see ``docs/explanation/estimates.md`` for what they buy."""
 
 
@@ -59,10 +60,10 @@ class ControlDraw:
         if len(np.unique(self.rows)) != len(self.rows):
             raise ValueError("a row was drawn twice")
 
-    @property
+    @functools.cached_property
     def sizes(self) -> NDArray[np.int64]:
         """How many rows of the pool each stratum has. (H,)"""
-        return np.bincount(self.assignment[self.assignment >= 0])
+        return np.bincount(self.assignment + np.int8(1))[1:]
 
     @property
     def stratum(self) -> NDArray[np.int8]:

@@ -131,9 +131,10 @@ def estimate(
     wanted = list(targets)
     total = _judge(sample, wanted, corrected)
     errors = None if twice is None else errors_of_answers(twice, rng, elsewhere=_elsewhere(total.outside))
-    by_class = {}
-    for target in wanted:
-        by_class[target] = _judge(sample, [target], corrected).purity(errors, rng, level)
+    purity = total.purity(errors, rng, level)
+    by_class = dict.fromkeys(wanted, purity)
+    if len(wanted) > 1:
+        by_class = {each: _judge(sample, [each], corrected).purity(errors, rng, level) for each in wanted}
     from_draw = total.completeness(errors, rng, level)
     best, assumed = from_draw, "nothing"
     if scores is not None and assume == "scores" and not math.isnan(from_draw.value):
@@ -142,7 +143,7 @@ def estimate(
             missed = missed_targets(scored, rng) + total.drawn_outside
             best, assumed = total.completeness(errors, rng, level, missed), "scores"
     return Estimates(
-        purity=total.purity(errors, rng, level),
+        purity=purity,
         completeness=best,
         purity_by_class=by_class,
         labels=sum(answer is not None for answer in answers.values()),
