@@ -40,6 +40,7 @@ KINDS = {
 BLIND = "blind"
 """One kind more, for the estimates alone: half of the targets look like anything else to the network."""
 HIDDEN = {"hidden": 0.1, BLIND: 0.5}
+SEEK = strategy("seek")
 NAMES = ("purity", "completeness", "completeness_from_draw")
 
 Draw = Callable[[NDArray[np.float64], NDArray[np.bool_], int, np.random.Generator, NDArray[np.int64]], ControlDraw]
@@ -56,7 +57,7 @@ class Plan:
 
     prevalence: float
     kind: str = "linear"
-    n: int = 200_000
+    n: int = 100_000
     control: tuple[int, ...] = (50, 50, 50, 250)
     batch: int = 100
     draw: Assume = "nothing"
@@ -150,7 +151,7 @@ def ask_best(plan: Plan, state: Campaign, rng: np.random.Generator) -> tuple[NDA
         probabilities=np.stack([1 - score, score], axis=1), embeddings=score[:, None],
     )  # fmt: skip
     hidden = np.flatnonzero(np.isin(rows, list(state.answers)))
-    new, met = ask(strategy("seek"), query, hidden)
+    new, met = ask(SEEK, query, hidden)
     return rows[new], rows[met]
 
 
@@ -273,7 +274,7 @@ def main() -> None:
     parser.add_argument("--campaigns", type=int, default=300, help="campaigns a prevalence of the kind linear")
     parser.add_argument("--few", type=int, default=100, help="campaigns of other kinds, and with wrong answers")
     parser.add_argument("--sweep", type=int, default=40, help="campaigns to compare allocations and amounts by")
-    parser.add_argument("--pool", type=int, default=200_000)
+    parser.add_argument("--pool", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--prevalence", type=float, nargs="+", default=PREVALENCES)
     parser.add_argument("--kind", nargs="+", choices=[*KINDS, BLIND], default=[*KINDS, BLIND])

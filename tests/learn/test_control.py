@@ -52,7 +52,7 @@ def test_every_row_of_a_stratum_is_as_likely() -> None:
 
 def test_small_strata_are_taken_whole_and_the_rest_goes_on() -> None:
     scores = np.r_[np.full(3, 0.9), np.full(5, 0.2), np.zeros(992)]
-    draw = draw_control(scores, np.ones(1000, dtype=bool), 100, np.random.default_rng(1))
+    draw = draw_control(scores, np.ones(1000, dtype=bool), 100, np.random.default_rng(1), assume="scores")
     drawn = {value: int(np.isin(draw.rows, np.flatnonzero(scores == value)).sum()) for value in (0.9, 0.2, 0.0)}
     assert drawn == {0.9: 3, 0.2: 5, 0.0: 92}
 

@@ -94,6 +94,18 @@ class Scored:
         prior = (theta[:, 0] / _INTERCEPT) ** 2 + (theta[:, 1] / _SLOPE) ** 2 + ((bends / _BEND) ** 2).sum(axis=1)
         return np.asarray(likelihood - 0.5 * prior)
 
+    def _gradient(self, theta: NDArray[np.float64], background: float) -> NDArray[np.float64]:
+        """Of the log posterior, by intercept and log slopes. (size,)"""
+        slopes = np.exp(np.clip(theta[1:], -8, 8))
+        rise = expit(theta[0] + self._own_steps @ slopes)
+        p = np.clip(background + (1 - background) * rise, 1e-12, 1 - 1e-12)
+        by_odds = self.weight * np.where(self.y, 1 / p, -1 / (1 - p)) * (1 - background) * rise * (1 - rise)
+        by_slope = slopes * (np.abs(theta[1:]) < 8) * (by_odds @ self._own_steps)
+        bends = np.diff(theta[1:]) / _BEND**2
+        by_slope += np.append(bends, 0.0) - np.append(0.0, bends)
+        by_slope[0] -= theta[1] / _SLOPE**2
+        return np.append(by_odds.sum() - theta[0] / _INTERCEPT**2, by_slope)
+
     @functools.cached_property
     def _own_steps(self) -> NDArray[np.float64]:
         return self._steps(self.x)
@@ -116,7 +128,10 @@ class Scored:
         def cost(theta: NDArray[np.float64]) -> float:
             return -float(self._log_posterior(theta[None], expected)[0])
 
-        found = minimize(cost, np.zeros(size))
+        def slope(theta: NDArray[np.float64]) -> NDArray[np.float64]:
+            return -self._gradient(theta, self.background)
+
+        found = minimize(cost, np.zeros(size), jac=slope)
         spread = np.linalg.cholesky(_positive(np.asarray(found.hess_inv)) * 1.3)
         z = rng.standard_normal((_PROPOSALS, size)) / np.sqrt(rng.chisquare(_FREEDOM, (_PROPOSALS, 1)) / _FREEDOM)
         theta = found.x + z @ spread.T

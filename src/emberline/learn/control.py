@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from emberline.learn.strategies import Query, Rows, Strategy
 
@@ -145,12 +146,14 @@ def _cut(scores: NDArray[np.float64], parts: int, least: float) -> NDArray[np.in
     """
     if len(scores) == 0:
         return np.empty(0, dtype=np.int8)
-    p = np.clip(scores, least, max(1 - 1e-2, least))
-    odds = np.log(np.clip(scores, 1e-12, 1 - 1e-12))
-    odds -= np.log1p(-np.exp(odds))
+    p = np.clip(scores, 1e-12, 1 - 1e-12)
+    odds = np.log(p / (1 - p))
     top, bottom = odds.max(), odds.min()
-    place = ((top - odds) * ((_BINS - 1) / max(top - bottom, 1e-9))).astype(np.int64)
-    spread = np.bincount(place, np.sqrt(p * (1 - p)), int(place.max()) + 1)
+    step = max(top - bottom, 1e-9) / (_BINS - 1)
+    place = ((top - odds) / step).astype(np.int64)
+    count = np.bincount(place)
+    p = np.clip(expit(top - step * (np.arange(len(count)) + 0.5)), least, max(1 - 1e-2, least))
+    spread = count * np.sqrt(p * (1 - p))
     before = np.cumsum(spread) - spread / 2
     part = np.minimum((parts * before / max(spread.sum(), 1e-300)).astype(np.int8), parts - 1)
     # Whatever is the lowest is the last part: the rest.
