@@ -24,6 +24,15 @@ def test_the_best_that_are_left() -> None:
     assert len(highest_first(scores, np.zeros(5, dtype=bool))) == 0
 
 
+def test_an_object_is_asked_about_once() -> None:
+    """Of two spectra of one object the more probable one counts, and none where the object is known."""
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
+    objects = np.array(["a", "b", "a", "b", "c"])
+    available = np.array([True, False, True, True, True])
+    assert highest_first(scores, available, objects) == pytest.approx([0.9, 0.6, 0.5])
+    assert highest_first(scores, available, objects, np.array([1])) == pytest.approx([0.9, 0.5])
+
+
 def test_a_round_is_told_by_its_odds_and_its_ranks() -> None:
     ordered = np.array([0.99, 0.9, 0.9, 0.5, 0.5, 0.1, 0.01, 0.01])
     asked = np.array([0.5, 0.9, 0.01, 0.9])

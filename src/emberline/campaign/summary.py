@@ -104,15 +104,18 @@ def gain(campaign: Campaign, current: dict[str, Any], probabilities: NDArray[np.
     questions = campaign.database.questions(number)
     asked = list(dict.fromkeys(q.identifier for q in questions if q.purpose == "query" and not q.added))
     scores = target_probability(campaign, probabilities)
+    objects, known = campaign.pool.objects, known_rows(campaign)
     available = campaign.pool.usable.copy()
-    available[known_rows(campaign)] = False
-    left = highest_first(scores, available)
+    available[known] = False
+    left = highest_first(scores, available, objects, known)
     rows = campaign.pool.find(asked)
+    before = np.setdiff1d(known, rows)
     available[rows[rows >= 0]] = True
     chance = np.where(rows >= 0, scores[rows], 0.0)
     answered = np.array([name in mine for name in asked], dtype=bool)
     target = np.array([mine.get(name) in campaign.config.targets for name in asked], dtype=bool)
-    here = yield_of_round(highest_first(scores, available), chance, chance[answered], target[answered])
+    could = highest_first(scores, available, objects, before)
+    here = yield_of_round(could, chance, chance[answered], target[answered])
     earlier = [row["summary"]["yield"] for row in campaign.rounds() if (row["summary"] or {}).get("yield")]
     return here, gain_of_next([*(Yield(**row) for row in earlier), here], left)
 

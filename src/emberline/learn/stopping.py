@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,15 @@ Outlook = Literal["go on", "undecided", "stop", "too early"]
 _LABELS = 100
 _FADING = 0.3
 _PRIOR_SHIFT, _PRIOR_SLOPE = 3.0, 1.0
-_CHANGE, _EARLY_CHANGE = 0.2, 0.6
+_CHANGE, _EARLY_CHANGE = 0.3, 0.6
 _STRATEGY = 0.15
+_LAPSE = 0.002, 0.05
 _SURE = 0.9
 _FEWEST_LABELS, _FEWEST_ROUNDS = 50, 2
 _LEAST = 1e-5
 _TWENTIETHS = np.linspace(0.0, 1.0, 21)
 _DRAWS = 1000
+_DEPTH = 20_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,10 +89,37 @@ class Gain:
     rounds: int = _FEWEST_ROUNDS
 
 
-def highest_first(scores: NDArray[np.floating], available: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The target probabilities of the available spectra from the highest down; not finite counts as zero. (m,)"""
-    finite = np.where(np.isfinite(scores), scores, 0.0)[available]
-    return np.asarray(np.sort(finite)[::-1], dtype=np.float64)
+def highest_first(
+    scores: NDArray[np.floating],
+    available: NDArray[np.bool_],
+    objects: NDArray[Any] | None = None,
+    asked: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
+    """The target probabilities of what may be asked about, from the highest down; at most 20,000.
+
+    Parameters
+    ----------
+    scores : (N,) float
+        Target probabilities; not finite counts as zero.
+    available : (N,) bool
+    objects : (N,) array, optional
+        The object of each spectrum: strategies ask about one spectrum of an object.
+    asked : (a,) int, optional
+        Rows whose objects are not asked about again.
+    """
+    chances = np.where(available, np.where(np.isfinite(scores), scores, 0.0), -1.0).astype(np.float64)
+    count = min(_DEPTH, len(chances))
+    rows = np.argpartition(chances, len(chances) - count)[len(chances) - count :] if count else np.empty(0, np.int64)
+    rows = rows[np.argsort(-chances[rows], kind="stable")]
+    rows = rows[chances[rows] >= 0]
+    if objects is None:
+        return chances[rows]
+    names = objects[rows]
+    first = np.zeros(len(rows), dtype=bool)
+    first[np.unique(names, return_index=True)[1]] = True
+    if asked is not None:
+        first &= ~np.isin(names, objects[asked])
+    return chances[rows[first]]
 
 
 def yield_of_round(
@@ -166,6 +195,8 @@ def gain_of_next(rounds: Sequence[Yield], ordered: NDArray[np.float64], level: f
     shift, slope = rng.multivariate_normal(mean, spread, _DRAWS, method="cholesky").T[:, :, None]
     x = _log_odds(ordered[_next_places(asked[-1].asked, ordered)])
     chance = 1 / (1 + np.exp(-np.clip(shift + np.maximum(slope, 0.1) * x, -30.0, 30.0)))
+    # Few things are certain, whatever the fit: something may be there, and the surest may fail.
+    chance = _LAPSE[0] + (1 - _LAPSE[0] - _LAPSE[1]) * chance
     # How many of its places the strategy spends on the likely ones differs from round to round.
     share = np.exp(_STRATEGY * rng.standard_normal(_DRAWS))
     expected = np.minimum(chance.sum(axis=1) * share, _LABELS)

@@ -189,3 +189,5 @@ def test_the_expected_gain_is_held_against_what_labels_are_worth(high: float, me
     reason = advise(200, 0, 3, 0.99, None, Gain(1.0, 0.2, high, 200), 3.0).reasons[0]
     assert (reason.rule, reason.met, reason.limit) == ("yield", met, 0.03)
     assert advise(20, 0, 3, 0.99, None, Gain(1.0, 0.2, high, 20), 3.0).reasons[0].met is None
+    verdict = advise(200, 0, 3, 0.8, _share(0.6), Gain(1.0, 0.2, high, 200), 3.0).verdict
+    assert verdict == ("check" if met else "go on"), "what labels bring is known, whether the lists still change or not"
