@@ -130,7 +130,7 @@ class ControlConfig:
     assume : "nothing" or "scores"
         What the interval of completeness rests on: the random draw alone, or also on a belief that the odds of being
         a target rise smoothly with the network's. The second is narrower, and wrong where the belief is; it is told
-        beside the first.
+        beside the first. The control labels are drawn where they say most under it.
     unseen : float
         With ``scores``: the share of targets that are expected to look like anything else to the network.
     """
