@@ -43,7 +43,6 @@ HIDDEN = {"hidden": 0.1, BLIND: 0.5}
 SEEK = strategy("seek")
 NAMES = ("purity", "completeness", "completeness_from_draw")
 
-Draw = Callable[[NDArray[np.float64], NDArray[np.bool_], int, np.random.Generator, NDArray[np.int64]], ControlDraw]
 Rows = dict[str, dict[str, float]]
 
 
@@ -155,17 +154,15 @@ def ask_best(plan: Plan, state: Campaign, rng: np.random.Generator) -> tuple[NDA
     return rows[new], rows[met]
 
 
-def run_campaign(plan: Plan, rng: np.random.Generator, draw: Draw | None = None) -> Campaign:
-    """Rounds of queries by `seek` and control draws, by default as Emberline draws them."""
+def run_campaign(plan: Plan, rng: np.random.Generator) -> Campaign:
+    """Rounds of queries by `seek` and control draws."""
     rng, apart = rng.spawn(2)
     world = World(plan, apart)
     state = Campaign(world.truth, world.truth.astype(float), plan.wrong, {}, {}, [], Twice())
     for number, control in enumerate(plan.control):
         state.score = score = world.scores((number + 1) / len(plan.control))
         available = state.available()
-        if control and draw:
-            state.control(draw(score, available, control, rng, world.truth), rng)
-        elif control:
+        if control:
             state.control(draw_control(score, available, control, rng, assume=plan.draw), rng)
         if number + 1 < len(plan.control):
             new, met = ask_best(plan, state, rng)
@@ -178,17 +175,21 @@ def run_campaign(plan: Plan, rng: np.random.Generator, draw: Draw | None = None)
 
 
 def table(outcomes: Iterable[Outcome]) -> Rows:
-    """Of each estimate: coverage, shares of truths above and below, mean width, mean error, mean value and truth."""
+    """Of each estimate: coverage, shares of truths above and below, mean width, mean error, mean value and truth.
+
+    `exact` is the share that is known, with no interval at all.
+    """
     outcomes = list(outcomes)
     result = {}
-    names = ("coverage", "above", "below", "width", "error", "low", "true")
+    names = ("coverage", "above", "below", "width", "error", "low", "true", "exact")
     for name in NAMES:
         rows = []
         for one in outcomes:
             got, true = getattr(one.found, name), one.purity if name == "purity" else one.completeness
             if np.isfinite(got.value):
                 above, below = true > got.high + 1e-9, true < got.low - 1e-9
-                rows.append((not (above or below), above, below, got.high - got.low, got.value - true, got.low, true))
+                width = got.high - got.low
+                rows.append((not (above or below), above, below, width, got.value - true, got.low, true, width == 0))
         means = np.array(rows, float).mean(axis=0) if rows else np.full(len(names), np.nan)
         result[name] = {"campaigns": len(rows), **dict(zip(names, map(float, means), strict=True))}
     return result
@@ -259,7 +260,8 @@ def allocations(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
     for prevalence in options.prevalence:
         found = compare(Plan(prevalence, n=options.pool), options.sweep, options.seed)
-        print(json.dumps(found["ratio"], indent=1), flush=True)
+        for draw in ("nothing", "scores"):
+            print(prevalence, draw, found[draw]["ours"], found[draw]["both"], flush=True)
         yield {"prevalence": prevalence, **found}
 
 

@@ -74,9 +74,12 @@ def allocation_table(cells: list[dict[str, Any]]) -> str:
     rows = []
     for draw, aim in AIMS.items():
         for cell in cells:
-            ours, best, ratio = (cell[key][draw] for key in ("ours", "best", "ratio"))
-            both = [f"{ours[name]:.3f} / {best['both']['width'][name]:.3f}" for name in aim]
-            ratios = ["(exact)" if ratio[goal] is None else f"{ratio[goal]:.2f}" for goal in ("both", *aim)]
+            found = cell[draw]
+            both = [f"{found['ours'][name]:.3f} / {found['both']['width'][name]:.3f}" for name in aim]
+            ratios = []
+            for goal in ("both", *aim):
+                ratio, error = found[goal]["ratio"], found[goal]["error"]
+                ratios.append("(exact)" if ratio is None else f"{ratio:.2f} ± {error or 0:.2f}")
             rows.append([f"`{draw}`", percent(cell["prevalence"]), *both, *ratios])
     head = (
         "`assume`", "prevalence", "purity: ours / best", "completeness: ours / best", "sum: ratio",
