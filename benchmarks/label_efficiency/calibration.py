@@ -183,9 +183,9 @@ def shifted(moment: Moment) -> NDArray[np.float64]:
     before = float((moment.trace.truth[learnt] == TARGET).mean())
     stated = moment.scores[~moment.known].astype(np.float64)
     share = before
-    for _ in range(1000):
+    for _ in range(100):
         share, last = float(_moved(stated, before, share).mean()), share
-        if abs(share - last) < 1e-7:
+        if abs(share - last) < 1e-5 * last:
             break
     return _moved(moment.scores.astype(np.float64), before, share)
 
@@ -208,7 +208,7 @@ FORECASTERS: dict[str, Forecaster] = {
 def measured(found: Trace) -> list[dict[str, Any]]:
     """Bins of each forecaster over what is left, after each round and after the closing one."""
     result = []
-    for number in range(1, found.rounds):
+    for number in range(found.rounds):
         moment = Moment(found, number)
         left = moment.left
         is_target = found.truth[left] == TARGET

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from benchmarks.label_efficiency import calibration
-from benchmarks.label_efficiency.calibration import FORECASTERS, Moment, Trace, binned, main, measured, perfect, trace
+from benchmarks.label_efficiency.calibration import FORECASTERS, Moment, binned, main, measured, perfect, trace
 from benchmarks.label_efficiency.calibration_table import merged, summed
 from benchmarks.label_efficiency.interface import Contestant
 from benchmarks.label_efficiency.measures import calibration_error
@@ -110,8 +110,3 @@ def test_the_command_resumes_and_prints(made_up, capsys):
     assert "2 seeds" in capsys.readouterr().out
     assert main([*command, "plot", "--out", str(made_up)]) == 0
     assert (made_up / "calibration.svg").read_text().startswith("<?xml")
-
-
-def test_a_trace_of_one_network_has_no_moment():
-    nothing = np.zeros((1, 5), np.int8)
-    assert measured(Trace(nothing[0], nothing.astype(np.float32), nothing[0], nothing, nothing.astype(np.int64))) == []

@@ -17,7 +17,7 @@ from emberline.campaign.predictions import latest_prediction, load_probabilities
 from emberline.campaign.results import report_data
 from emberline.campaign.summary import final_classes
 from emberline.learn import TrainConfig
-from emberline.learn.pool_calibration import Evidence, PoolCalibration
+from emberline.learn.pool_calibration import Evidence, PoolCalibration, faded
 
 COLUMNS = ["calibrated_probability", "calibrated_low", "calibrated_high"]
 
@@ -72,7 +72,7 @@ def test_the_evidence_is_control_answers_and_what_each_round_asked(finished: Cam
     queries = {q.identifier for q in asked if q.purpose == "query" and q.round == 1}
     assert latest_prediction(finished) == 2
     assert len(found) == len(control - met) + len(queries)
-    assert found.weight[-len(queries) :] == pytest.approx(0.3), "the queries tested the network of a round ago"
+    assert found.weight[-len(queries) :] == pytest.approx(faded(1)), "the queries tested the network of a round ago"
 
 
 def test_the_list_does_not_depend_on_what_calibrates_it(finished: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:

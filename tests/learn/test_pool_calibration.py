@@ -138,6 +138,32 @@ def test_bins_hold_every_answer_once():
     assert [len(part) for part in Evidence.none().binned(10)] == [0, 0, 0]
 
 
-def test_older_answers_count_less():
-    assert faded(0) == 1.0
-    assert 0 < faded(2) < faded(1) < 1
+def test_queries_count_less_than_control_answers_and_older_ones_less_still():
+    assert 0 < faded(2) < faded(1) < faded(0) < 1
+
+
+def test_a_chance_that_rises_with_the_score_changes_no_weight():
+    """Given the score, the share of targets does not depend on how frequently the score was drawn."""
+    scores, truth = _pool(20_000, 4)
+    draw = draw_control(scores, np.ones(len(scores), bool), 200, np.random.default_rng(4))
+    answers = {int(row): int(truth[row]) for row in draw.rows}
+    weight = Evidence.of_control([draw], answers, {}, [1], scores).weight
+    assert np.median(weight) == pytest.approx(1.0, abs=0.1)
+    assert ((weight > 0.2) & (weight <= 4)).all()
+
+
+def test_answers_that_an_earlier_network_preferred_count_less():
+    """An earlier network saw half of the pool, by the coin, as likelier targets, and its draw preferred them."""
+    rng = np.random.default_rng(6)
+    scores, _ = _pool(20_000, 6)
+    preferred = rng.random(len(scores)) < 0.5
+    strata = np.where(preferred, 0, 1).astype(np.int8)
+    truth = rng.random(len(scores)) < np.clip(scores * np.where(preferred, 1.6, 0.4), 0, 1)
+    available = np.ones(len(scores), bool)
+    draw = draw_control(scores, available, 3000, rng, strata=strata, shares=[0.8, 0.2])
+    answers = {int(row): int(truth[row]) for row in draw.rows}
+    evidence = Evidence.of_control([draw], answers, {}, [1], scores)
+    plain = Evidence(evidence.x, evidence.y, np.ones(len(evidence)))
+    gap = [abs(float(PoolCalibration.fit(one)(scores).sum()) - truth.sum()) / truth.sum() for one in (evidence, plain)]
+    assert gap[0] < 0.15
+    assert gap[1] > 2 * gap[0] + 0.05

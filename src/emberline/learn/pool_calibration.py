@@ -11,19 +11,20 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from emberline.learn._sample import Sample
-from emberline.learn._tail import local_weights, log_odds
+from emberline.learn._tail import log_odds
 from emberline.learn.control import ControlDraw
 
 __all__ = ["Evidence", "PoolCalibration", "faded"]
 
 _FEWEST = 10
-_SHIFT, _STRETCH = 2.0, 0.5
-_FADING = 0.3
+_SHIFT, _STRETCH = 4.0, 0.5
+_OF_QUERIES, _FADING = 0.3, 0.1
 _SIDE = 33
 _REFINED = 4
 _NEGLIGIBLE = 12.0
 _EDGE, _TINY = 16.2, 1e-12
 _CELL = 0.02
+_STRIP, _MOST = 1.0, 4.0
 _POINTS = 325
 
 
@@ -64,8 +65,10 @@ class Evidence:
     ) -> Evidence:
         """The control answers that still stand for the rest of the pool, each with its weight.
 
-        Answers are weighted by the inverse of the chance of being in any draw, as far as rows of like score differ in
-        it (`emberline.learn._tail.local_weights`).
+        How frequently a score was drawn matters not for the share of targets at that score. But earlier draws
+        preferred what an earlier network thought likely, and of rows of like score those are likelier targets. So each
+        answer counts as the mean chance of being drawn at its score over its own (stabilised weights: Robins, Hernán &
+        Brumback 2000), at most four.
 
         Parameters
         ----------
@@ -82,8 +85,10 @@ class Evidence:
         """
         sample = Sample.gather(draws, answers, np.zeros(len(scores), np.int64), known)
         rows = sample.drawn
-        x = log_odds(scores[rows], 0.5)
-        return cls(x, np.isin(sample.truth[rows], list(targets)), local_weights(x, sample.chance[rows]))
+        x = log_odds(scores, 0.5)
+        there = sample.group >= 0
+        weight = _stabilised(x[there], sample.chance[there], x[rows], sample.chance[rows])
+        return cls(x[rows], np.isin(sample.truth[rows], list(targets)), weight)
 
     @classmethod
     def of_queries(cls, scores: NDArray[np.floating], is_target: NDArray[np.bool_], weight: float = 1.0) -> Evidence:
@@ -148,10 +153,10 @@ class PoolCalibration:
     def fit(cls, evidence: Evidence, *, background: float = 0.0, level: float = 0.95) -> PoolCalibration:
         """Learn intercept and slope of the log odds from answers (Platt 1999), and keep what they leave uncertain.
 
-        The chance of a target at stated log odds x is ``background + (1 - background) expit(a + b x)``. A priori
-        a is normal around 0 with 2, and ln b with 0.5: without any answers the curve is what was stated, drawn a
-        little to the middle. The value is the mean over the posterior, so that it is neither too low nor too high on
-        average over campaigns; the interval has equal tails.
+        The chance of a target at stated log odds x is ``background + (1 - background) expit(a + b x)``. A priori a is
+        normal around 0 with 4, and ln b with 0.5; with fewer than ten answers the curve is what was stated. The value
+        is the mean over the posterior, so that it is neither too low nor too high on average over campaigns; the
+        interval has equal tails.
 
         Parameters
         ----------
@@ -188,9 +193,24 @@ class PoolCalibration:
         return np.asarray(expit(odds), dtype=np.float32)
 
 
+def _stabilised(
+    pool: NDArray[np.float64], chances: NDArray[np.float64], x: NDArray[np.float64], chance: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The mean chance of being drawn of rows of the pool at like log odds, over an answer's own. (n,)"""
+    edges = np.arange(-_EDGE, _EDGE + _STRIP, _STRIP)
+    place, own = (np.digitize(values, edges) for values in (pool, x))
+    count = np.bincount(place, minlength=len(edges) + 1)
+    mean = np.bincount(place, chances, len(edges) + 1) / np.maximum(count, 1)
+    return np.asarray(np.minimum(mean[own] / np.maximum(chance, _TINY), _MOST), dtype=np.float64)
+
+
 def faded(rounds: int) -> float:
-    """How much an answer counts that tested the network of some rounds ago: networks change."""
-    return _FADING**rounds
+    """How much an answer to a query counts that tested the network of some rounds ago.
+
+    Less than a control answer, since a strategy that asks for unlike spectra asks for unusual ones; and a tenth of that
+    for each round since, because networks change.
+    """
+    return _OF_QUERIES * _FADING**rounds
 
 
 def _chance(theta: NDArray[np.float64], background: float, x: NDArray[np.float64]) -> NDArray[np.float64]:
