@@ -128,41 +128,32 @@ _CARD, _BLOCK, _COPIES = b"SPID    =", 2880, 1000
 
 def copy_files(source: Path, into: Path, wanted: int, pixels: int, workers: int) -> None:
     """LAMOST files under other identifiers, made by several processes; a folder gets its name when it is complete."""
-    paths = sorted(source.rglob("*.fits.gz"))
     made = into.with_name(f".{into.name}.part")
     shutil.rmtree(made, ignore_errors=True)
     starts = range(0, wanted, _COPIES)
-    with ProcessPoolExecutor(workers, initializer=prepare, initargs=(paths, pixels)) as pool:
-        for start, _ in zip(
-            starts, pool.map(copy_some, [made] * len(starts), starts, [wanted] * len(starts)), strict=True
-        ):
+    shared = [item for path in sorted(source.rglob("*.fits.gz")) if (item := prepared(path, pixels)) is not None]
+    with ProcessPoolExecutor(workers, initializer=ORIGINALS.extend, initargs=(shared,)) as pool:
+        done = pool.map(copy_some, [made] * len(starts), starts, [wanted] * len(starts))
+        for start, _ in zip(starts, done, strict=True):
             if (start + _COPIES) % (10 * STEP) == 0:
                 print(f"made {start + _COPIES}", flush=True)
     made.rename(into)
 
 
-def prepare(paths: list[Path], pixels: int) -> None:
-    """Compress what all copies of an original share; the block with the card SPID alone is compressed for each."""
-    for path in paths:
-        data = gzip.decompress(path.read_bytes())
-        if pixels:
-            data = cut(data, pixels)
-        at = data.find(_CARD)
-        if at >= 0:
-            start = at // _BLOCK * _BLOCK
-            before, after = data[:start], data[start + _BLOCK :]
-            ORIGINALS.append(
-                (
-                    gzip.compress(before, 6) if before else b"",
-                    data[start : start + _BLOCK],
-                    at - start,
-                    gzip.compress(after, 6),
-                )
-            )
+def prepared(path: Path, pixels: int) -> tuple[bytes, bytes, int, bytes] | None:
+    """What all copies of a file share, compressed: the block with the card SPID alone is compressed for each copy."""
+    data = gzip.decompress(path.read_bytes())
+    data = cut(data, pixels) if pixels else data
+    at = data.find(_CARD)
+    start = at // _BLOCK * _BLOCK
+    before, block, after = data[:start], data[start : start + _BLOCK], data[start + _BLOCK :]
+    return (
+        (gzip.compress(before, 6) if before else b"", block, at - start, gzip.compress(after, 6)) if at >= 0 else None
+    )
 
 
 ORIGINALS: list[tuple[bytes, bytes, int, bytes]] = []
-"""Of each original: all before the block with its card, the block, where in it the card is, and all behind it."""
+"""In a worker, of each original: all before the block with its card, the block, where the card is, all behind it."""
 
 
 def copy_some(into: Path, start: int, wanted: int) -> None:

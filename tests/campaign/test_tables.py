@@ -138,7 +138,7 @@ def test_workers_that_lack_a_runtime_decide_what_reads_tables(features: Path, mo
     class Away(LocalEngine):
         """Two machines, of which one has PyTorch only."""
 
-        remote = True  # type: ignore[assignment]
+        remote = True
 
         def map(self, function: Any, jobs: Any, *, workers: int | None = None) -> Any:
             return iter([("openvino", "torch"), ("torch",)])

@@ -74,7 +74,7 @@ class FaultyEngine(Engine):
 
     def map(self, function: Callable[[Any], Any], jobs: Any, *, workers: int | None = None) -> Iterator[Any]:
         """As the other."""
-        if function.__name__ == "_installed":  # which runtimes there are is asked before the work
+        if getattr(function, "__name__", "") == "_installed":  # which runtimes there are is asked before the work
             return self.engine.map(function, jobs, workers=workers)
         return self.engine.map(self._made(function), jobs, workers=workers)
 

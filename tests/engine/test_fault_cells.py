@@ -36,6 +36,7 @@ from emberline.campaign.tables import predict_tables, query_tables, write_query
 from emberline.engine import Engine, LocalEngine, SparkEngine, binary_column
 from emberline.errors import ArchiveError, EmberlineError, EngineError, ModelError
 from emberline.features import Recipe
+from emberline.progress import Progress
 
 STEPS, ENGINES = ("ingest", "features", "predict", "query"), ("local", "spark")
 FAULTS = ("disk", "memory", "corrupt", "worker", "twice", "recipes")
@@ -180,9 +181,9 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     spark: SparkEngine = request.getfixturevalue("spark")
     from pyspark import cloudpickle
 
-    cloudpickle.register_pickle_by_value(faulty)  # workers have the package, and not its tests
+    cloudpickle.register_pickle_by_value(faulty)  # type: ignore[no-untyped-call]  # workers have the package, and not its tests
     yield spark
-    cloudpickle.unregister_pickle_by_value(faulty)
+    cloudpickle.unregister_pickle_by_value(faulty)  # type: ignore[no-untyped-call]
 
 
 # What goes wrong ------------------------------------------------------------------------------------------------------
@@ -236,7 +237,8 @@ def full_disk_where_tables_are_written(engine: Engine) -> Iterator[None]:
             yield
         return
     assert isinstance(engine, SparkEngine)
-    java = engine.session.sparkContext._gateway.proc.pid
+    gateway: Any = engine.session.sparkContext._gateway
+    java = gateway.proc.pid
     before = resource.prlimit(java, resource.RLIMIT_FSIZE)
     resource.prlimit(java, resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
@@ -284,7 +286,7 @@ def test_a_damaged_file(step: str, engine: Engine, work: Work, expected: Callabl
     assert work.run(step, engine) == expected(step)
 
 
-def _stop_at(count: int) -> Callable[[str, int, int | None], None]:
+def _stop_at(count: int) -> Progress:
     def progress(step: str, done: int, total: int | None) -> None:
         if step == "ingest" and done >= count:
             raise KeyboardInterrupt
