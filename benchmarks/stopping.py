@@ -90,7 +90,7 @@ class _Part(World):
 
 
 def _rounds(world: World, line: Line, rng: np.random.Generator) -> Iterator[Step]:
-    available, history = np.ones(world.plan.n, dtype=bool), []
+    available, history, seek = np.ones(world.plan.n, dtype=bool), [], strategy("seek")
     # All that `seek` can choose: it takes the most probable and the most doubtful, and both are here.
     near = min(max(4000, 4 * int(world.truth.sum())), world.plan.n)
     for number in range(line.rounds):
@@ -102,7 +102,7 @@ def _rounds(world: World, line: Line, rng: np.random.Generator) -> Iterator[Step
             objects=rows, available=free, batch=line.batch, rng=rng, targets=(1,),
             probabilities=np.stack([1 - chance, chance], axis=1), embeddings=chance[:, None],
         )  # fmt: skip
-        chosen = strategy("seek").select(query)
+        chosen = seek.select(query)
         target = world.truth[rows[chosen]] == 1
         history.append(yield_of_round(highest_first(chance, free), chance[chosen], chance[chosen], target))
         free[chosen] = available[rows[chosen]] = False
