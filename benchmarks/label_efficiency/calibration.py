@@ -274,7 +274,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("--rounds", type=int, default=5, help="rounds of queries; a closing one follows")
     run.add_argument("--control", type=int, default=50, help="control labels of each round, the closing one included")
     run.add_argument("--cache", type=Path, help="folder of pools and of campaigns that were run")
-    commands.add_parser("table", help="print the tables")
+    printed = commands.add_parser("table", help="print the tables")
+    printed.add_argument("--seeds", type=int, nargs="+", default=[], help="of these alone")
     plot = commands.add_parser("plot", help="draw the figure")
     plot.add_argument("--out", type=Path, default=static)
     options = parser.parse_args(arguments)
@@ -283,7 +284,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     from benchmarks.label_efficiency.calibration_table import draw, table
 
-    print(table(options.results) if options.command == "table" else draw(options.results, options.out)[0])
+    if options.command == "table":
+        print(table(options.results, options.seeds))
+    else:
+        print(draw(options.results, options.out)[0])
     return 0
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from benchmarks.label_efficiency.measures import calibration_error
 from benchmarks.label_efficiency.units import Unit, read
 from numpy.typing import NDArray
 
-__all__ = ["draw", "merged", "table"]
+__all__ = ["Cell", "draw", "merged", "table"]
 
 _NAMES = {
     "stated": "as the network states it",
@@ -29,14 +30,31 @@ _FIRST, _CANDIDATES, _BINS = 1, 10, 20
 Bins = dict[str, NDArray[np.float64]]
 
 
-def merged(folder: Path) -> dict[tuple[str, int, int], dict[str, list[Any]]]:
-    """Pool, size and round → counts of each seed, ``n_labels`` and so on, and, by forecaster, its bins."""
-    found: dict[tuple[str, int, int], dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+@dataclasses.dataclass(frozen=True, order=True)
+class Cell:
+    """What is put together: campaigns on pools of one kind after the same round."""
+
+    pool: str
+    size: int
+    number: int
+    closing: bool
+
+    def __str__(self) -> str:
+        when = f"after the closing round, {self.number}" if self.closing else f"after round {self.number}"
+        return f"{self.pool}, {self.size:,} spectra, {when}"
+
+
+def merged(folder: Path, seeds: Collection[int] = ()) -> dict[Cell, dict[str, list[Any]]]:
+    """Cell → counts of each seed, ``n_labels`` and so on, and, by forecaster, its bins; of some seeds or of all."""
+    found: dict[Cell, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted(folder.glob("*.jsonl")):
         records = {Unit(**record["unit"]): record for record in read(path)}
         for unit, record in sorted(records.items(), key=lambda item: item[0]):
+            if seeds and unit.seed not in seeds:
+                continue
             for moment in record["moments"]:
-                here = found[unit.pool, unit.size, moment["round"]]
+                here = found[Cell(unit.pool, unit.size, moment["round"], moment["closing"])]
+                here["seeds"].append(unit.seed)
                 for name in ("control", "labels", "left", "targets"):
                     here[f"n_{name}"].append(moment[name])
                 for name, loss in moment["loss"].items():
@@ -51,15 +69,9 @@ def summed(bins: list[Bins]) -> Bins:
     return {key: np.sum([one[key] for one in bins], axis=0) for key in bins[0]}
 
 
-def table(folder: Path) -> str:
-    """Everything that was measured, as Markdown."""
-    everything = merged(folder)
-    parts = []
-    for pool, size in dict.fromkeys(key[:2] for key in everything):
-        moments = {key[2]: value for key, value in everything.items() if key[:2] == (pool, size)}
-        for number, moment in sorted(moments.items()):
-            parts.append(_one(f"{pool}, {size:,} spectra, round {number}", moment))
-    return "\n\n".join(parts)
+def table(folder: Path, seeds: Collection[int] = ()) -> str:
+    """Everything that was measured, as Markdown; of some seeds or of all."""
+    return "\n\n".join(_one(str(cell), moment) for cell, moment in merged(folder, seeds).items())
 
 
 def _one(title: str, moment: dict[str, list[Any]]) -> str:
@@ -82,9 +94,9 @@ def _one(title: str, moment: dict[str, list[Any]]) -> str:
                 f"{sum(moment[f'loss_{name}']):.0f}",
             ]
         )
-    labels, control, seeds = moment["n_labels"], moment["n_control"], len(moment["n_labels"])
-    said = f"{seeds} seeds, {np.mean(labels):.0f} labels and {np.mean(control):.0f} control labels"
-    said += f", {sum(moment['n_targets'])} targets left in all"
+    labels, control = moment["n_labels"], moment["n_control"]
+    said = f"seeds {', '.join(map(str, moment['seeds']))}; {np.mean(labels):.0f} labels"
+    said += f" and {np.mean(control):.0f} control labels, {sum(moment['n_targets'])} targets left in all"
     return f"**{title}** ({said})\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -96,15 +108,14 @@ def _bias(bins: Bins, first: int) -> str:
 
 
 def draw(folder: Path, out: Path) -> list[Path]:
-    """Reliability before and after of the last round, a panel a pool; returns the file."""
+    """Reliability before and after, a panel a kind of pool, all rounds and seeds together; returns the file."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    everything = merged(folder)
-    last = {key[:2]: value for key, value in everything.items()}
-    figure = Figure(figsize=(4.4 * len(last), 4.2), layout="constrained")
+    panels = _shown(merged(folder))
+    figure = Figure(figsize=(4.4 * len(panels), 4.2), layout="constrained")
     FigureCanvasSVG(figure)
-    for axes, ((pool, size), moment) in zip(figure.subplots(1, len(last), squeeze=False)[0], last.items(), strict=True):
+    for axes, (title, moment) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="0.8", lw=0.8)
         for name, colour in _COLOURS.items():
             chance, share, low, high, rows = np.array(list(_points(summed(moment[name])))).T
@@ -114,13 +125,22 @@ def draw(folder: Path, out: Path) -> list[Path]:
             axes.scatter(
                 chance, share, s=4 + 26 * np.sqrt(rows / rows.max()), color=colour, label=_plain(name), zorder=4
             )
-        axes.set(xlabel="probability of a target", xlim=(0, 1), ylim=(0, 1), title=f"{pool}, {size:,} spectra")
+        axes.set(xlabel="probability of a target", xlim=(0, 1), ylim=(0, 1), title=title)
         axes.set_ylabel("share that are targets")
         axes.legend(fontsize=8, loc="upper left")
     out.mkdir(parents=True, exist_ok=True)
     path = out / "calibration.svg"
     figure.savefig(path, metadata={"Date": None, "Creator": None})
     return [path]
+
+
+def _shown(cells: dict[Cell, dict[str, list[Any]]]) -> dict[str, dict[str, list[Bins]]]:
+    """Title of a panel → the bins of each forecaster."""
+    panels: dict[str, dict[str, list[Bins]]] = defaultdict(lambda: defaultdict(list))
+    for cell, moment in cells.items():
+        for name in _COLOURS:
+            panels[f"{cell.pool}, {cell.size:,} spectra"][name] += moment[name]
+    return dict(panels)
 
 
 def _plain(name: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from benchmarks.label_efficiency import calibration
 from benchmarks.label_efficiency.calibration import FORECASTERS, Moment, binned, main, measured, perfect, trace
-from benchmarks.label_efficiency.calibration_table import merged, summed
+from benchmarks.label_efficiency.calibration_table import Cell, merged, summed
 from benchmarks.label_efficiency.interface import Contestant
 from benchmarks.label_efficiency.measures import calibration_error
 from benchmarks.label_efficiency.pools import Pool
@@ -105,8 +105,10 @@ def test_the_command_resumes_and_prints(made_up, capsys):
     for seeds in (["0"], ["0", "1"]):
         assert main([*command, *run, "--seeds", *seeds, "--cache", str(made_up)]) == 0
     assert capsys.readouterr().out.count("Unit(") == 2, "what was done is not done again"
-    assert len(merged(results)["made-up", SIZE, 2]["stated"]) == 2
+    last = Cell("made-up", SIZE, 2, closing=True)
+    assert len(merged(results)[last]["stated"]) == 2
+    assert merged(results, [1])[last]["seeds"] == [1]
     assert main([*command, "table"]) == 0
-    assert "2 seeds" in capsys.readouterr().out
+    assert "after the closing round, 2** (seeds 0, 1;" in capsys.readouterr().out
     assert main([*command, "plot", "--out", str(made_up)]) == 0
     assert (made_up / "calibration.svg").read_text().startswith("<?xml")
