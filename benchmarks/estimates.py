@@ -215,7 +215,7 @@ def show(*values: object, rows: Rows) -> None:
 def coverages(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """How often intervals hold the truth, by what targets look like, what is drawn for, and prevalence."""
     for kind in options.kind:
-        draws: Sequence[Assume] = ("nothing", "scores") if kind == "linear" else ("nothing",)
+        draws: Sequence[Assume] = options.draw if kind == "linear" else ("nothing",)
         for draw, prevalence in itertools.product(draws, options.prevalence):
             plan = Plan(prevalence, kind, n=options.pool, draw=draw)
             if kind == "linear":
@@ -280,6 +280,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--prevalence", type=float, nargs="+", default=PREVALENCES)
     parser.add_argument("--kind", nargs="+", choices=[*KINDS, BLIND], default=[*KINDS, BLIND])
+    parser.add_argument("--draw", nargs="+", choices=["nothing", "scores"], default=["nothing", "scores"])
     parser.add_argument("--part", nargs="+", choices=[*PARTS], default=[*PARTS])
     parser.add_argument("--out", type=Path, help="the folder of estimates.json; what is not run stays in it")
     parser.add_argument("--document", action="store_true", help="write docs/explanation/estimates.md from --out only")
