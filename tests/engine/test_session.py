@@ -75,10 +75,16 @@ def test_what_spark_says_at_length_becomes_one_sentence() -> None:
     )
     assert str(failure(trace.format("ValueError: so it is"))) == "Spark gave up: ValueError: so it is"
     assert "want of memory" in str(failure(trace.format("Python worker exited unexpectedly (crashed)")))
-    for said in ("MemoryError", "numpy._core._exceptions._ArrayMemoryError: 8 GiB", "java.lang.OutOfMemoryError: heap"):
-        assert str(failure(trace.format(said))).startswith("memory ran out where Spark works")
-    for said in ("No space left on device", "File too large"):
-        assert str(failure(trace.format(f"java.io.IOException: {said}"))).startswith("a disk is full where Spark works")
+    for words in (
+        "MemoryError",
+        "numpy._core._exceptions._ArrayMemoryError: 8 GiB",
+        "java.lang.OutOfMemoryError: heap",
+    ):
+        assert str(failure(trace.format(words))).startswith("memory ran out where Spark works")
+    for words in ("No space left on device", "File too large"):
+        assert str(failure(trace.format(f"java.io.IOException: {words}"))).startswith(
+            "a disk is full where Spark works"
+        )
     assert isinstance(failure(""), EngineError)
     error = ArchiveError("is damaged", where="part-1")
     said = failure(trace.format(f"RuntimeError: {SAID}{pickle.dumps(error).hex()}{SAID}"))
