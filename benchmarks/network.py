@@ -31,12 +31,12 @@ from emberline.simulate import Survey, feature_block
 Sample = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]
 
 NETWORKS = {
-    "ember": TrainConfig(),
-    "vgg, trained as ember": TrainConfig(network="vgg"),
+    "ember": TrainConfig(members=1),
+    "vgg, trained as ember": TrainConfig(network="vgg", members=1),
     "vgg, as published": TrainConfig.published(),
 }
-SHIFTS = {f"shift {pixels:g}": TrainConfig(shift_pixels=pixels) for pixels in (0.0, 0.3, 0.5, 1.0)}
-BALANCES = {name: TrainConfig(balance=name) for name in ("none", "weights", "smote", "adasyn")}
+SHIFTS = {f"shift {pixels:g}": TrainConfig(members=1, shift_pixels=pixels) for pixels in (0.0, 0.3, 0.5, 1.0)}
+BALANCES = {name: TrainConfig(members=1, balance=name) for name in ("none", "weights", "smote", "adasyn")}
 
 
 def labelled(config: Survey) -> tuple[Sample, tuple[str, ...]]:
@@ -116,7 +116,7 @@ def rates(repeats: int) -> dict[str, dict[str, float]]:
     values = np.random.default_rng(0).standard_normal((2048, 140)).astype(np.float32)
     jobs: dict[str, dict[str, tuple[Callable[[], object], int]]] = {}
     for name in ("ember", "vgg"):
-        config = TrainConfig(network=name)
+        config = TrainConfig(network=name, members=1)
         network = build(config.network, 140, 5, generator=torch.Generator().manual_seed(0))
         model = Model(network, tuple("abcde"), 140, "benchmark", config)
         jobs[name] = {"predict": (lambda m=model: m.predict(values), 2048)}

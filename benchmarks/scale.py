@@ -159,7 +159,7 @@ def trained(name: str) -> tuple[dict[str, Any], Any]:
     labels = (np.arange(1000) % 5 == 0).astype(np.int64)
     values[labels == 1, 60:80] += 1.0
     found: list[Any] = []
-    config = TrainConfig(network=name)
+    config = TrainConfig(network=name, members=1)
 
     def run() -> None:
         objects = np.arange(1000).astype(str)

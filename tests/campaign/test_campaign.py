@@ -35,7 +35,7 @@ def finished(survey: Path, tmp_path_factory: pytest.TempPathFactory) -> Campaign
         targets=("emission",),
         recipe="halpha-140",
         pool=PoolConfig(archives=(survey / "survey",)),
-        train=TrainConfig(epochs=8, epoch_steps=10),
+        train=TrainConfig(members=1, epochs=8, epoch_steps=10),
         control=ControlConfig(per_round=10, final=60),
         stop=StopConfig(rounds=2),
     )

@@ -460,7 +460,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         targets=("emission",),
         recipe="halpha-140",
         pool=PoolConfig(archives=(folder / "survey",)),
-        train=TrainConfig(epochs=4, epoch_steps=8),
+        train=TrainConfig(members=1, epochs=4, epoch_steps=8),
         query=QueryConfig(batch=40),
         control=ControlConfig(per_round=10, final=20),
         stop=StopConfig(rounds=1),

@@ -57,7 +57,7 @@ def search(folder: Path, **changes: Any) -> CampaignConfig:
         targets=("emission",),
         recipe="halpha-140",
         pool=PoolConfig(archives=(folder / "survey",)),
-        train=TrainConfig(epochs=4, epoch_steps=8),
+        train=TrainConfig(members=1, epochs=4, epoch_steps=8),
         query=QueryConfig(batch=24),
         control=ControlConfig(per_round=10, final=40),
     )

@@ -29,7 +29,7 @@ def _config(survey: Path, control: ControlConfig) -> CampaignConfig:
         targets=("emission",),
         recipe="halpha-140",
         pool=PoolConfig(archives=(survey / "survey",)),
-        train=TrainConfig(epochs=4, epoch_steps=8),
+        train=TrainConfig(members=1, epochs=4, epoch_steps=8),
         query=QueryConfig(batch=16),
         control=control,
         stop=StopConfig(rounds=2),

@@ -132,8 +132,7 @@ def test_a_model_from_before_committees_is_one_network(tmp_path):
             data = source.read(name)
             if name == "model.json":
                 header = json.loads(data)
-                del header["config"]["members"]
+                del header["config"]["members"], header["members"]
                 data = json.dumps(header).encode()
             target.writestr(name, data)
-    assert Model.load(old).config.members == 1
     assert not isinstance(Model.load(old).network, Committee)

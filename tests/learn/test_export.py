@@ -13,7 +13,7 @@ from emberline.learn import TrainConfig, train
 
 
 def _model(network):
-    config = TrainConfig(network=network, epochs=1, epoch_steps=5, batch=32)
+    config = TrainConfig(members=1, network=network, epochs=1, epoch_steps=5, batch=32)
     return train(*profiles(150, 1), CLASSES, config, rng=np.random.default_rng(0), recipe_hash=RECIPE)
 
 

@@ -17,7 +17,7 @@ from emberline.learn import Model, TrainConfig, train
 
 @pytest.fixture(scope="module", params=["ember", "vgg"])
 def model(request):
-    config = TrainConfig(network=request.param, epochs=2, epoch_steps=5, batch=32)
+    config = TrainConfig(members=1, network=request.param, epochs=2, epoch_steps=5, batch=32)
     return train(*profiles(150, 1), CLASSES, config, rng=np.random.default_rng(0), recipe_hash=RECIPE)
 
 

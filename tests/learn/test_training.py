@@ -12,9 +12,9 @@ from learn_profiles import CLASSES, RECIPE, profiles
 from emberline import config as configuration
 from emberline.errors import ConfigError, ModelError
 from emberline.learn import TrainConfig, train
-from emberline.learn.training import shifted
+from emberline.learn.fitting import shifted
 
-QUICK = TrainConfig(epochs=3, epoch_steps=5)
+QUICK = TrainConfig(members=1, epochs=3, epoch_steps=5)
 
 
 def _train(values, labels, objects, config=QUICK, *, seed=0, classes=CLASSES, **more):
@@ -32,7 +32,7 @@ def _weights(model):
 
 @pytest.fixture(scope="module")
 def trained():
-    return _train(*profiles(400, 1), TrainConfig(epochs=10, balance="smote"))
+    return _train(*profiles(400, 1), TrainConfig(members=1, epochs=10, balance="smote"))
 
 
 def test_the_default_learns_from_400_labels(trained):
@@ -42,7 +42,7 @@ def test_the_default_learns_from_400_labels(trained):
 
 
 def test_the_published_network_learns():
-    config = TrainConfig(network="vgg", epochs=3, epoch_steps=5, balance="none")
+    config = TrainConfig(members=1, network="vgg", epochs=3, epoch_steps=5, balance="none")
     assert _accuracy(_train(*profiles(400, 1), config)) > 0.85
 
 
@@ -61,7 +61,7 @@ def test_metrics_say_what_happened(trained):
 
 @pytest.mark.parametrize("network", ["ember", "vgg"])
 def test_the_same_seed_gives_the_same_bits(network):
-    config = TrainConfig(network=network, epochs=2, epoch_steps=3, shift_pixels=1.0, noise=0.1)
+    config = TrainConfig(members=1, network=network, epochs=2, epoch_steps=3, shift_pixels=1.0, noise=0.1)
     sample = profiles(90, 3)
     first = _train(*sample, config, seed=5)
     torch.manual_seed(123)  # the process-wide generator has no say
@@ -85,7 +85,7 @@ def test_a_handful_of_labels_is_learnt_in_seconds(n):
     labels[:2] = (0, 1)
     values[1] = -values[0]
     started = time.perf_counter()
-    model = _train(values, labels, np.arange(n), TrainConfig(epochs=10))
+    model = _train(values, labels, np.arange(n), TrainConfig(members=1, epochs=10))
     assert time.perf_counter() - started < 60
     assert np.isfinite(model.predict(values)).all()
     if n == 4:
@@ -97,7 +97,9 @@ def test_a_class_without_validation_or_without_any_example_is_no_obstacle():
     values, labels, objects = profiles(120, 5)
     labels[:], objects = labels % 2, np.arange(120)
     labels[7] = 2
-    model = _train(values, labels, objects, TrainConfig(epochs=2, balance="smote"), classes=(*CLASSES, "never seen"))
+    model = _train(
+        values, labels, objects, TrainConfig(members=1, epochs=2, balance="smote"), classes=(*CLASSES, "never seen")
+    )
     assert model.metrics["counts"]["double-peak"] == 1
     assert model.metrics["per_class"]["double-peak"]["support"] == 0
     assert model.metrics["balance"]["used"] == "weights"
@@ -107,7 +109,7 @@ def test_a_class_without_validation_or_without_any_example_is_no_obstacle():
 
 def test_features_of_any_scale_are_learnt():
     values, labels, objects = profiles(300, 1)
-    tiny = _train(1e-17 * (values + 30).astype(np.float32), labels, objects, TrainConfig(epochs=8))
+    tiny = _train(1e-17 * (values + 30).astype(np.float32), labels, objects, TrainConfig(members=1, epochs=8))
     assert tiny.metrics["accuracy"] > 0.85
 
 
@@ -119,7 +121,7 @@ def test_constant_features_are_survived():
 def test_early_stopping_restores_the_best_weights():
     values, labels, _ = profiles(100, 6)
     labels = np.random.default_rng(0).permutation(labels)  # nothing to learn: the validation loss soon rises
-    model = _train(values, labels, np.arange(100), TrainConfig(patience=3, balance="none"))
+    model = _train(values, labels, np.arange(100), TrainConfig(members=1, patience=3, balance="none"))
     assert model.metrics["epochs"] == model.metrics["best_epoch"] + 3
     from emberline.learn.split import split_objects
 
@@ -131,7 +133,7 @@ def test_early_stopping_restores_the_best_weights():
 
 def test_warm_start_keeps_what_was_learnt_and_takes_a_new_class(trained):
     values, labels, objects = profiles(60, 8)
-    barely = TrainConfig(epochs=1, epoch_steps=1, learning_rate=1e-6)
+    barely = TrainConfig(members=1, epochs=1, epoch_steps=1, learning_rate=1e-6)
     assert _accuracy(_train(values, labels, objects, barely, init=trained)) > 0.95
     assert _accuracy(_train(values, labels, objects, barely)) < 0.9
     renamed = ("new", *CLASSES)
@@ -145,7 +147,7 @@ def test_warm_start_refuses_another_recipe_and_another_network(trained):
     with pytest.raises(ModelError, match="another recipe"):
         train(*sample, CLASSES, QUICK, rng=np.random.default_rng(0), recipe_hash="f" * 16, init=trained)
     with pytest.raises(ModelError, match=r"another network.*ember.*vgg"):
-        _train(*sample, TrainConfig(network="vgg"), init=trained)
+        _train(*sample, TrainConfig(members=1, network="vgg"), init=trained)
     with pytest.raises(ModelError, match=r"another length.*140.*100"):
         _train(sample[0][:, :100], *sample[1:], init=trained)
 
@@ -190,7 +192,7 @@ def test_wrong_arrays_are_refused():
 def test_a_loss_that_is_not_finite_ends_the_training():
     values, labels, objects = profiles(100, 1)
     with pytest.raises(ModelError, match="learning_rate"):
-        _train(values, labels, objects, TrainConfig(learning_rate=1e30, epochs=3))
+        _train(values, labels, objects, TrainConfig(members=1, learning_rate=1e30, epochs=3))
 
 
 def test_the_configuration_is_read_from_a_mapping_and_checked():

@@ -48,7 +48,7 @@ class TrainConfig:
     """
 
     network: NetworkName = "ember"
-    members: int = 1
+    members: int = 3
     balance: Balance = "weights"
     epochs: int = 24
     epoch_steps: int = 25

@@ -20,7 +20,7 @@ from emberline.errors import ConfigError, ModelError, NewerVersionError, NotFini
 from emberline.files import atomic_path, forget_pages
 from emberline.learn.config import PredictConfig, TrainConfig
 from emberline.learn.graphs import Calibrated, Passes
-from emberline.learn.networks import SpectrumNetwork, build, device
+from emberline.learn.networks import Committee, SpectrumNetwork, build, device
 from emberline.learn.runtimes.base import FP32, Choice, Runner, compile_graph
 from emberline.learn.runtimes.choice import choose, sieve
 from emberline.learn.runtimes.torch_runner import run_all
@@ -215,6 +215,7 @@ class Model:
         return {
             "format": FORMAT,
             "classes": list(self.classes),
+            "members": self.network.members if isinstance(self.network, Committee) else 1,
             "pixels": self.pixels,
             "recipe_hash": self.recipe_hash,
             "config": configuration.to_mapping(self.config),
@@ -259,9 +260,11 @@ class Model:
 
     @classmethod
     def _rebuild(cls, header: dict[str, Any], archive: zipfile.ZipFile) -> Model:
-        config = configuration.from_mapping(TrainConfig, {"members": 1, **header["config"]})
+        config = configuration.from_mapping(TrainConfig, header["config"])
         classes, pixels = tuple(header["classes"]), int(header["pixels"])
-        network = build(config.network, pixels, len(classes), dropout=config.dropout, members=config.members)
+        network = build(
+            config.network, pixels, len(classes), dropout=config.dropout, members=int(header.get("members", 1))
+        )
         weights = {}
         for name in network.state_dict():
             buffer = io.BytesIO(archive.read(f"weights/{name}.npy"))

@@ -34,7 +34,7 @@ def run(survey: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         targets=("emission",),
         recipe="halpha-140",
         pool=PoolConfig(archives=(survey / "survey",)),
-        train=TrainConfig(epochs=2, epoch_steps=5),
+        train=TrainConfig(members=1, epochs=2, epoch_steps=5),
         control=ControlConfig(per_round=10, final=40),
         stop=StopConfig(rounds=2),
         annotation=AnnotationConfig(guidelines=folder / "guide.md", hints={"emission": "Above the continuum."}),

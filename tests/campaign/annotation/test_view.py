@@ -45,7 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         recipe="halpha-140",
         pool=PoolConfig(archives=(folder / "survey", folder / "other")),
         start=(StartConfig(archive=folder / "start", table=write_truth(folder / "start.csv", known)),),
-        train=TrainConfig(epochs=2, epoch_steps=5),
+        train=TrainConfig(members=1, epochs=2, epoch_steps=5),
         annotation=AnnotationConfig(repeats=0.0),
     )
     config = dataclasses.replace(

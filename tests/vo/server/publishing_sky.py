@@ -84,7 +84,7 @@ def make_campaign(folder: Path, archive: Path, rounds: int = 1) -> Path:
         targets=("emission",),
         recipe="halpha-140",
         pool=PoolConfig(archives=(archive.resolve(),)),
-        train=TrainConfig(epochs=3, epoch_steps=8),
+        train=TrainConfig(members=1, epochs=3, epoch_steps=8),
         query=QueryConfig(batch=20),
         control=ControlConfig(per_round=5, final=20),
         stop=StopConfig(rounds=rounds),
