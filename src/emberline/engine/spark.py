@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -28,7 +29,7 @@ from emberline.engine._hadoop import escaped, exists, find_files, remove, rename
 from emberline.engine._session import ship_code, start_session
 from emberline.engine.base import Batches, Contents, Engine, Order, Shared
 from emberline.engine.memory import is_want_of_memory
-from emberline.engine.sources import SAMPLED_PLACES, Matrix, MatrixFile, Tables, evenly, unfinished
+from emberline.engine.sources import Matrix, MatrixFile, Tables, evenly, unfinished
 from emberline.errors import EngineError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ __all__ = ["SparkEngine"]
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 _PATTERN = re.compile(r"[][*?{}\\]")
+_SAMPLED_FILES = 8  # each costs a task or two
 _WAVES = 3  # in flight: while one is fetched, the next computes, and a third fills the cores that a straggler leaves
 _JOBS_A_CORE = 2
 _WAVE_BYTES = 256 << 20  # of jobs that bring their data along: the driver holds some waves of them
@@ -182,9 +184,10 @@ class SparkEngine(Engine):
         with self._naming_what_failed():
             frame = self._read(source)
             total, files = int(frame.count()), sorted(frame.inputFiles())
-            chosen = [files[number] for number in evenly(len(files), SAMPLED_PLACES)]
+            chosen = [files[number] for number in evenly(len(files), _SAMPLED_FILES)]
             each = -(-rows // max(len(chosen), 1))
-            heads = [self._read(Tables([escaped(file)], source.columns)).limit(each) for file in chosen]
+            reader = self.session.read.schema(frame.schema)  # which it would find out by a job for each file
+            heads = [reader.parquet(escaped(unquote(file))).limit(each) for file in chosen]
             if not heads:
                 return total, frame.limit(0).toArrow()
             return total, functools.reduce(lambda one, other: one.union(other), heads).toArrow()
