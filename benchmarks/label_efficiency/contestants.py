@@ -34,8 +34,10 @@ def _peer(name: str, summary: str, kind: Callable[[Pool, int], Contestant]) -> E
     return Entry(name, "other tools", summary, kind)
 
 
-_AUGMENTED = TrainConfig(shift_pixels=0.5, noise=0.1)
-_SMOOTHED = TrainConfig(label_smoothing=0.05)
+_ONE = TrainConfig(members=1)
+_AUGMENTED = TrainConfig(members=1, shift_pixels=0.5, noise=0.1)
+_SMOOTHED = TrainConfig(members=1, label_smoothing=0.05)
+_CURIOUS = {"exploit": 0.2, "explore": 0.7, "anomalies": 0.1}
 
 _ENTRIES = (
     _network(
@@ -49,13 +51,25 @@ _ENTRIES = (
         for name, kind in strategies().items()
         if name not in ("cold_start", "published_entropy", "published_targets")
     ),
-    _network("seek-committee", "variants", "seek; three networks", Recipe("seek", TrainConfig(members=3))),
-    _network("seek-warm", "variants", "seek; each network starts from the last", Recipe("seek", warm=True)),
-    _network("seek-augmented", "variants", "seek; shifted and noisy spectra", Recipe("seek", _AUGMENTED)),
-    _network("seek-smooth", "variants", "seek; label smoothing 0.05", Recipe("seek", _SMOOTHED)),
-    _network("seek-pretrained", "variants", "seek; trunk taught to fill gaps of the pool", Recipe("seek", masked=True)),
-    _network("seek-pseudo", "variants", "seek; sure predictions as labels", Recipe("seek", pseudo=True)),
-    _network("seek-blend", "variants", "seek; network and random forest averaged", Recipe("seek", blend=True)),
+    *(
+        _network(f"{name}-single", "variants", f"{name}; one network", Recipe(name, _ONE))
+        for name in ("seek", "entropy", "diverse", "random")
+    ),
+    _network("curious", "variants", "seek; a fifth exploit, seven tenths explore", Recipe("seek", parameters=_CURIOUS)),
+    _network("curious-single", "variants", "curious; one network", Recipe("seek", _ONE, _CURIOUS)),
+    _network(
+        "seek-warm", "variants", "seek-single; each network starts from the last", Recipe("seek", _ONE, warm=True)
+    ),
+    _network("seek-augmented", "variants", "seek-single; shifted and noisy spectra", Recipe("seek", _AUGMENTED)),
+    _network("seek-smooth", "variants", "seek-single; label smoothing 0.05", Recipe("seek", _SMOOTHED)),
+    _network(
+        "seek-pretrained",
+        "variants",
+        "seek-single; trunk taught to fill gaps of the pool",
+        Recipe("seek", _ONE, masked=True),
+    ),
+    _network("seek-pseudo", "variants", "seek-single; sure predictions as labels", Recipe("seek", _ONE, pseudo=True)),
+    _network("seek-blend", "variants", "seek-single; averaged with a random forest", Recipe("seek", _ONE, blend=True)),
     _network(
         "seek-greedy",
         "variants",
@@ -65,23 +79,9 @@ _ENTRIES = (
     _network(
         "seek-no-extremes",
         "variants",
-        "seek; the first batches half residual lines, half centres",
-        Recipe("seek", cold_parameters={"extremes": 0.0, "anomalies": 0.5}),
+        "seek-single; the first batches half residual lines, half centres",
+        Recipe("seek", _ONE, cold_parameters={"extremes": 0.0, "anomalies": 0.5}),
     ),
-    _network(
-        "seek-curious",
-        "variants",
-        "seek; a fifth exploit, seven tenths explore",
-        Recipe("seek", parameters={"exploit": 0.2, "explore": 0.7, "anomalies": 0.1}),
-    ),
-    _network(
-        "curious-committee",
-        "variants",
-        "seek-curious; three networks",
-        Recipe("seek", TrainConfig(members=3), {"exploit": 0.2, "explore": 0.7, "anomalies": 0.1}),
-    ),
-    _network("entropy-blend", "variants", "entropy; network and random forest averaged", Recipe("entropy", blend=True)),
-    _network("entropy-committee", "variants", "entropy; three networks", Recipe("entropy", TrainConfig(members=3))),
     _peer("modal-forest", "modAL, random forest, least sure", Forest),
     _peer("greedy-forest", "random forest, most probable", RandomForest),
     _peer("isolation-forest", "scikit-learn, most isolated; learns nothing", Isolation),

@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 from benchmarks.label_efficiency.contestants import CONTESTANTS
-from benchmarks.label_efficiency.table import FEWEST, Record, Setting, at_labels, calibration_of, groups, interval
+from benchmarks.label_efficiency.table import (
+    FEWEST,
+    Record,
+    Setting,
+    at_labels,
+    calibration_of,
+    contestant_of,
+    groups,
+    in_order,
+    interval,
+)
 
 __all__ = ["draw"]
 
@@ -33,7 +43,7 @@ def draw(folder: Path, out: Path) -> list[Path]:
     for setting, by_name in groups(folder).items():
         if setting.start == "few":
             noise = f"-noise-{setting.noise:g}" if setting.noise else ""
-            name = f"{setting.pool}-{setting.size}-{setting.batch}{noise}"
+            name = f"{setting.pool}-{setting.size}{noise}"
             made.append(_save(_curves(setting, by_name), out / f"{name}.png"))
     bins = {name: table for name, (table, _) in calibration_of(folder).items()}
     if bins:
@@ -58,9 +68,10 @@ def _figure(columns: int) -> tuple[Any, Any]:
 def _curves(setting: Setting, by_name: dict[str, list[Record]]) -> Any:
     figure, (left, right) = _figure(2)
     colours = iter(_COLOURS * 3)
-    for name in sorted(by_name, key=list(CONTESTANTS).index):
+    for name in in_order(by_name):
         records = by_name[name]
-        colour, line = _STYLES.get(name, (None, "--" if CONTESTANTS[name].group == "other tools" else "-"))
+        kind = contestant_of(name)
+        colour, line = _STYLES.get(kind, (None, "--" if CONTESTANTS[kind].group == "other tools" else "-"))
         colour = colour or next(colours)
         labels = sorted({point["labels"] for record in records for point in record["curve"]})
         total = np.mean([record["targets"] for record in records])

@@ -18,7 +18,10 @@ __all__ = [
     "at_labels",
     "calibration_of",
     "calibration_table",
+    "contestant_of",
+    "entrant",
     "groups",
+    "in_order",
     "interval",
     "labels_needed",
     "tables",
@@ -32,13 +35,12 @@ FEWEST = 3
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Setting:
-    """What is compared within one table: everything of a unit but contestant, rounds and seed."""
+    """What is compared within one table: everything of a unit but contestant, batch, rounds and seed."""
 
     pool: str
     size: int
     noise: float
     start: str
-    batch: int
 
     @classmethod
     def of(cls, unit: Unit) -> Setting:
@@ -48,21 +50,41 @@ class Setting:
     def __str__(self) -> str:
         noise = f", {self.noise:.0%} of the answers wrong" if self.noise else ""
         start = "5 targets and 45 others to start from" if self.start == "few" else "no labels to start from"
-        return f"{self.pool}, {self.size:,} spectra, {start}, batches of {self.batch}{noise}"
+        return f"{self.pool}, {self.size:,} spectra, {start}{noise}"
 
 
 Record = dict[str, Any]
 
 
+def entrant(unit: Unit) -> str:
+    """How a contestant with its batch is called."""
+    return f"{unit.contestant}, {unit.batch}"
+
+
+def contestant_of(name: str) -> str:
+    """The contestant of an entrant."""
+    return name.partition(",")[0]
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Entrants in the order of the contestants."""
+    from benchmarks.label_efficiency.contestants import CONTESTANTS
+
+    return sorted(names, key=lambda name: (list(CONTESTANTS).index(contestant_of(name)), name))
+
+
 def groups(folder: Path) -> dict[Setting, dict[str, list[Record]]]:
-    """All records of a folder by setting and contestant, those of a unit that was run twice once; by seed."""
+    """All records of a folder by setting and entrant, those of a unit that was run twice once; by seed.
+
+    An entrant is a contestant with the number of labels that it asks for in a round, as `entrant` writes it.
+    """
     found: dict[Unit, Record] = {}
     for path in sorted(folder.glob("*.jsonl")):
         if path.stem not in ("trust", "extremes"):
             found.update((Unit(**record["unit"]), record) for record in read(path))
     result: dict[Setting, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for unit, record in sorted(found.items(), key=lambda item: item[0]):
-        result[Setting.of(unit)][unit.contestant].append(record)
+        result[Setting.of(unit)][entrant(unit)].append(record)
     return {setting: dict(result[setting]) for setting in sorted(result)}
 
 
@@ -91,15 +113,15 @@ def tables(folder: Path) -> str:
 
 
 def _comparison(setting: Setting, by_name: dict[str, list[Record]]) -> str:
-    from benchmarks.label_efficiency.contestants import CONTESTANTS
-
-    names = sorted(by_name, key=list(CONTESTANTS).index)
+    names = in_order(by_name)
     if setting.start == "zero":
-        rows = [["contestant", "seeds", "label that showed the first target", "targets found"]]
+        rows = [["contestant, batch", "seeds", "label that showed the first target", "targets found"]]
         rows += [[name, str(len(by_name[name])), *_first(by_name[name])] for name in names]
     else:
         labels = _shown({point["labels"] for some in by_name.values() for r in some for point in r["curve"]})
-        rows = [["contestant", "seeds", *(f"{count} labels" for count in labels), "to 95 %", "found", "s a round"]]
+        rows = [
+            ["contestant, batch", "seeds", *(f"{count} labels" for count in labels), "to 95 %", "found", "s a round"]
+        ]
         rows += [[name, str(len(by_name[name])), *_row(by_name[name], labels)] for name in names]
     return f"### {setting}\n\n" + _markdown(rows)
 
@@ -145,7 +167,7 @@ def calibration_of(folder: Path) -> dict[str, tuple[dict[str, Any], int]]:
     for setting, by_name in groups(folder).items():
         if setting.noise == 0 and setting.start == "few":
             for name, records in by_name.items():
-                tables[name] += [record["calibration"] for record in records if record["calibration"]]
+                tables[contestant_of(name)] += [record["calibration"] for record in records if record["calibration"]]
     return {name: (merge(found), len(found)) for name, found in tables.items() if found}
 
 

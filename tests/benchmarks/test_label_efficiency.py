@@ -125,7 +125,7 @@ def test_networks_search_too(cache: Path) -> None:
     targets, others = np.flatnonzero(pool.is_target), np.flatnonzero(pool.truth == 0)
     rows = np.concatenate([targets[:2], others[:20]])
     known = Known(rows, truth(rows))
-    for name in ("seek", "seek-pseudo", "seek-ensemble", "seek-blend"):
+    for name in ("seek", "seek-pseudo", "seek-warm", "seek-blend"):
         player = CONTESTANTS[name].make(pool, 0)
         player.begin(known)
         batch = player.choose(known, 10)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -15,7 +17,9 @@ from emberline.errors import ConfigError, MissingExtraError, ModelError
 from emberline.learn import TrainConfig, train
 from emberline.learn.config import PredictConfig
 from emberline.learn.graphs import Calibrated, Passes
+from emberline.learn.networks import build
 from emberline.learn.runtimes import Choice, base, choice, installed, usable
+from emberline.learn.runtimes.base import compile_graph
 from emberline.learn.runtimes.torch_runner import stream
 from emberline.learn.strategies._measures import entropy
 
@@ -240,3 +244,14 @@ def test_a_runtime_that_does_not_take_the_network_is_left_out(model, values, mon
     with pytest.raises(RuntimeError, match="unknown"):
         model.choose(values, PredictConfig("openvino"), rows=10**6)
     assert model.choose(np.full_like(values, np.nan), PredictConfig(), rows=10**6) == Choice()
+
+
+def test_a_network_that_is_no_longer_used_frees_what_was_compiled_of_it():
+    pytest.importorskip("openvino")
+    graph = Calibrated(build("ember", 140, 2, generator=torch.Generator().manual_seed(0)), 1.0)
+    runner = compile_graph(graph, 140, "openvino", "fp32", threads=1)
+    assert runner(np.zeros((3, 140), np.float32)).shape == (3, 2)
+    there = weakref.ref(runner)
+    del runner
+    gc.collect()
+    assert there() is None

@@ -6,6 +6,7 @@ import functools
 import sys
 import threading
 import warnings
+import weakref
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,14 @@ class _Queue:
 
     def __init__(self, ov: Any, compiled: Any, pixels: int, threads: int) -> None:
         self._queue = ov.AsyncInferQueue(compiled, 2 * threads)
-        self._queue.set_callback(self._finished)
+        itself = weakref.ref(self)
+
+        def finished(request: Any, rows: slice) -> None:
+            own = itself()  # the queue is no Python object: were it to hold this one, neither would ever be freed
+            if own is not None:
+                own._finished(request, rows)
+
+        self._queue.set_callback(finished)
         self._shape = tuple(compiled.output(0).shape)[1:]
         self._pixels = pixels
         self._results = np.empty((0, *self._shape), np.float32)
