@@ -2,7 +2,7 @@
 
 ``run`` simulates campaigns (the `World` of ``estimates.py``: no network is trained, scores are badly calibrated and get
 better round by round), ``networks`` runs searches with Emberline's own networks on simulated spectra; both write into
-one JSON file. ``table`` and ``plot`` read that file.
+one JSON file. ``table``, ``plot`` and ``document`` read that file.
 
 Each target that a label finds counts 1, each label costs ``worth / 100``. The best point is the round after which
 targets less costs are most. A campaign stopped well when it has at least nine tenths of what it would have there.
@@ -29,6 +29,7 @@ from estimates import KINDS, Plan, World
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "stopping.json"
+DOCUMENT = HERE.parent / "docs" / "explanation" / "estimates.md"
 FIGURE = HERE.parent / "docs" / "_static" / "estimates" / "stopping.svg"
 BASE = 20_261_120
 """Of the seeds of the table; the rule was fitted on others (501)."""
@@ -184,7 +185,6 @@ def outcome(total: int, steps: Sequence[Step]) -> dict[str, Any]:
         "found": found[1:].tolist(),
         "intervals": int(sum(there)),
         "inside": int(sum(inside)),
-        "error": [round(steps[i].gain.value - (_brought(steps, i) or 0.0), 1) for i in range(seen) if there[i]],
         "rules": rules,
     }
 
@@ -248,24 +248,24 @@ def _save(path: Path, result: dict[str, Any]) -> None:
 
 
 def run(path: Path, campaigns: int, base: int, kinds: Sequence[str], lines: Sequence[Line]) -> None:
-    """Simulate what the file does not have yet, line by line."""
+    """Simulate what the file does not have yet, line by line; what is interrupted goes on."""
     result = _load(path)
-    done = {(entry["kind"], Line(**entry["line"]), entry["base"]) for entry in result["simulated"]}
     for line in lines:
         for kind in kinds:
-            if (kind, line, base) in done:
-                continue
-            begun, rows, shown = time.process_time(), [], []
-            for number in range(campaigns):
+            name = {"kind": kind, "line": dataclasses.asdict(line), "base": base}
+            entry = next((one for one in result["simulated"] if name.items() <= one.items()), None)
+            if entry is None:
+                entry = {**name, "campaigns": [], "example": []}
+                result["simulated"].append(entry)
+            begun = time.process_time()
+            for number in range(len(entry["campaigns"]), campaigns):
                 seed = [base, int(1e5 * line.prevalence), line.pool, line.batch, list(KINDS).index(kind), number]
                 total, steps = simulated(line, kind, np.random.default_rng(seed))
                 taken = followed(steps)
-                rows.append(outcome(total, taken))
-                shown = shown or example(taken)
-            result["simulated"].append(
-                {"kind": kind, "line": dataclasses.asdict(line), "base": base, "campaigns": rows, "example": shown}
-            )
-            _save(path, result)
+                entry["campaigns"].append(outcome(total, taken))
+                entry["example"] = entry["example"] or example(taken)
+                if number % 10 == 9 or number == campaigns - 1:
+                    _save(path, result)
             print(f"{kind} {line}: {time.process_time() - begun:.0f} s", file=sys.stderr, flush=True)
 
 
@@ -310,6 +310,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     search.add_argument("--rounds", type=int, default=8)
     search.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     commands.add_parser("table", help="print the tables")
+    commands.add_parser("document", help="write the tables into the documentation, and draw its figure")
     plot = commands.add_parser("plot", help="draw the figure")
     plot.add_argument("--out", type=Path, default=FIGURE)
     options = parser.parse_args(arguments)
@@ -319,12 +320,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         unit = {name: getattr(options, name) for name in ("pool", "size", "batch", "rounds")}
         networks(options.results, unit, options.seeds)
     else:
-        from stopping_shown import draw, tables
+        from stopping_shown import draw, tables, write_document
 
+        found = _load(options.results)
         if options.command == "table":
-            print(tables(_load(options.results)))
-        else:
-            print(draw(_load(options.results), options.out))
+            print(tables(found))
+            return
+        if options.command == "document":
+            write_document(found, DOCUMENT)
+        print(draw(found, FIGURE if options.command == "document" else options.out))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["draw", "tables"]
+from emberline.files import atomic_path
+
+__all__ = ["draw", "tables", "write_document"]
 
 WORTH = "5"
+_BEGIN = "<!-- stopping: written by `python benchmarks/stopping.py document` -->"
 _COLOURS = {"linear": "#0072b2", "heavy": "#d55e00", "hidden": "#009e73", "networks": "#8c4fb3"}
 _MARKS = {"linear": "o", "heavy": "s", "hidden": "^", "networks": "D"}
 
@@ -73,6 +76,16 @@ def tables(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def write_document(result: dict[str, Any], document: Path) -> None:
+    """Put the tables between their marks in the document."""
+    before, begin, rest = document.read_text(encoding="utf-8").partition(_BEGIN)
+    _, end, after = rest.partition("<!-- end -->")
+    if not begin or not end:
+        raise ValueError(f"{document} has no place for the tables: {_BEGIN} … <!-- end -->")
+    with atomic_path(document) as temporary:
+        temporary.write_text(f"{before}{begin}\n{tables(result)}\n{end}{after}", encoding="utf-8")
+
+
 def _by_worth(result: dict[str, Any]) -> list[str]:
     worths = list(next(iter(_entries(result)))[1]["campaigns"][0]["rules"])
     lines = [
@@ -124,8 +137,8 @@ def draw(result: dict[str, Any], out: Path) -> Path:
 
 def _one(axis: Any, result: dict[str, Any]) -> None:
     """The first search with networks, or the first simulated campaign where there is none."""
-    source = result["networks"] or result["simulated"]
-    entry = source[0]
+    simulated = sorted(result["simulated"], key=lambda entry: abs(entry["line"]["prevalence"] - 0.005))
+    entry = (result["networks"] or simulated)[0]
     steps = entry["examples"][0] if "examples" in entry else entry["example"]
     labels = np.cumsum([step["labels"] for step in steps])
     found = [100 * step["targets"] / step["labels"] for step in steps]
