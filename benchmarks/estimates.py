@@ -228,14 +228,14 @@ def coverages(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def wrong_answers(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The same when the oracle errs, with and without the model of its errors."""
-    for wrong in (0.0, 0.02, 0.05):
+    for wrong in options.wrong:
         for prevalence in options.prevalence:
             plan = Plan(prevalence, n=options.pool, wrong=wrong, repeats=0.1)
             found: dict[bool, list[Outcome]] = {True: [], False: []}
             for rng in seeds(plan, options.few, options.seed):
                 state = run_campaign(plan, rng)
                 for model, outcomes in found.items():
-                    outcomes.append(state.judge(rng, twice=state.twice if model else None))
+                    outcomes.append(state.judge(rng, assume=plan.draw, twice=state.twice if model else None))
             for model, outcomes in found.items():
                 rows = table(outcomes)
                 show(wrong, prevalence, "model" if model else "trusted", rows=rows)
@@ -249,7 +249,7 @@ def labels(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             plan = Plan(prevalence, n=options.pool, control=(0, 0, 0, count))
             rows = {}
             for draw in ("nothing", "scores"):
-                rows[draw] = run(dataclasses.replace(plan, draw=draw), options.sweep, options.seed)
+                rows[draw] = run(dataclasses.replace(plan, draw=draw), options.sweep, options.seed, assume=draw)
                 show(count, prevalence, draw, rows=rows[draw])
             yield {"labels": count, "prevalence": prevalence, "rows": rows}
 
@@ -281,6 +281,7 @@ def main() -> None:
     parser.add_argument("--prevalence", type=float, nargs="+", default=PREVALENCES)
     parser.add_argument("--kind", nargs="+", choices=[*KINDS, BLIND], default=[*KINDS, BLIND])
     parser.add_argument("--draw", nargs="+", choices=["nothing", "scores"], default=["nothing", "scores"])
+    parser.add_argument("--wrong", type=float, nargs="+", default=[0.0, 0.02, 0.05], help="chances of a wrong answer")
     parser.add_argument("--part", nargs="+", choices=[*PARTS], default=[*PARTS])
     parser.add_argument("--out", type=Path, help="the folder of estimates.json; what is not run stays in it")
     parser.add_argument("--document", action="store_true", help="write docs/explanation/estimates.md from --out only")

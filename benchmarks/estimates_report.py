@@ -172,7 +172,7 @@ def plot(cells: list[dict[str, Any]], path: Path) -> None:
             axes[0, column].errorbar(x, [row["coverage"] for row in rows], bars, fmt="o", ms=4, color=colour)
             axes[1, column].plot(x, [row["width"] for row in rows], "o-", ms=4, color=colour, label=LABELS[name])
         axes[0, column].axhspan(0.93, 0.97, color="#dddddd", zorder=0)
-        axes[0, column].set(title=f"{kind}, {int(chosen[0]['rows']['purity']['campaigns'])} campaigns", xscale="log")
+        axes[0, column].set(title=kind, xscale="log")
         axes[1, column].set(xlabel="Targets in the pool / %", ylim=(0, 1))
         axes[1, column].set_xticks([100 * cell["prevalence"] for cell in chosen], minor=False)
         axes[1, column].get_xaxis().set_major_formatter("{x:g}")

@@ -205,7 +205,8 @@ def survey_with_scores(
     truth = (random.random(20_000) < 0.01).astype(np.int64)
     seen = np.where(random.random(20_000) < hidden, 0, truth)
     scores = 1 / (1 + np.exp(-2 * (random.normal(size=20_000) + 4 * seen - 3.2)))
-    return truth, scores, draw_control(scores, np.ones(20_000, dtype=bool), 300, random), random
+    available = np.ones(20_000, dtype=bool)
+    return truth, scores, draw_control(scores, available, 300, random, assume="scores"), random
 
 
 def test_scores_narrow_the_completeness_and_hold_the_truth() -> None:
