@@ -157,7 +157,7 @@ def plot(cells: list[dict[str, Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     kinds = list(dict.fromkeys(cell["kind"] for cell in cells))
-    figure, axes = plt.subplots(2, len(kinds), figsize=(2.6 * len(kinds) + 0.6, 4.8), sharex=True, sharey="row",
+    figure, axes = plt.subplots(2, len(kinds), figsize=(max(2.6 * len(kinds) + 0.6, 5.0), 5.2), sharex=True, sharey="row",
                                 layout="constrained", squeeze=False)  # fmt: skip
     for column, kind in enumerate(kinds):
         for place, (name, colour) in enumerate(COLOURS.items()):
@@ -179,6 +179,11 @@ def plot(cells: list[dict[str, Any]], path: Path) -> None:
         axes[1, column].minorticks_off()
     axes[0, 0].set_ylabel("Coverage of 95 % intervals")
     axes[1, 0].set_ylabel("Mean width")
-    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(
+        *axes[1, 0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=3 if len(kinds) > 2 else 1,
+        fontsize=8,
+    )
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
