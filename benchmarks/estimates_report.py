@@ -157,8 +157,9 @@ def plot(cells: list[dict[str, Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     kinds = list(dict.fromkeys(cell["kind"] for cell in cells))
-    figure, axes = plt.subplots(2, len(kinds), figsize=(max(2.6 * len(kinds) + 0.6, 5.0), 5.2), sharex=True, sharey="row",
-                                layout="constrained", squeeze=False)  # fmt: skip
+    size = max(2.6 * len(kinds) + 0.6, 5.0), 5.2
+    options: dict[str, Any] = {"sharex": True, "sharey": "row", "layout": "constrained", "squeeze": False}
+    figure, axes = plt.subplots(2, len(kinds), figsize=size, **options)
     for column, kind in enumerate(kinds):
         for place, (name, colour) in enumerate(COLOURS.items()):
             chosen = [
