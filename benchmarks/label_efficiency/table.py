@@ -118,7 +118,7 @@ def _comparison(setting: Setting, by_name: dict[str, list[Record]]) -> str:
         rows = [["contestant, batch", "seeds", "label that showed the first target", "targets found"]]
         rows += [[name, str(len(by_name[name])), *_first(by_name[name])] for name in names]
     else:
-        labels = _shown({point["labels"] for some in by_name.values() for r in some for point in r["curve"]})
+        labels = _shown([{point["labels"] for r in some for point in r["curve"]} for some in by_name.values()])
         rows = [
             ["contestant, batch", "seeds", *(f"{count} labels" for count in labels), "to 95 %", "found", "s a round"]
         ]
@@ -132,10 +132,11 @@ def _first(records: list[Record]) -> list[str]:
     return [", ".join(map(str, firsts)), ", ".join(f"{r['curve'][-1]['found']} of {r['targets']}" for r in records)]
 
 
-def _shown(labels: set[int]) -> list[int]:
-    """Three numbers of labels at which completeness is given: early, half-way, and at the end."""
-    every = sorted(labels)
-    return sorted({every[min(1, len(every) - 1)], every[len(every) // 2], every[-1]})
+def _shown(reached: list[set[int]]) -> list[int]:
+    """Three numbers of labels at which completeness is given: early, half-way, late, of those nearly all reached."""
+    every = sorted(set().union(*reached))
+    most = [count for count in every if sum(count in some for some in reached) > 0.85 * len(reached)] or every
+    return sorted({most[min(1, len(most) - 1)], most[len(most) // 2], most[-1]})
 
 
 def at_labels(records: list[Record], labels: int, key: str) -> list[float]:
