@@ -82,7 +82,8 @@ def _curves(setting: Setting, by_name: dict[str, list[Record]]) -> Any:
             if min(map(len, values)) >= FEWEST:
                 axes.fill_between(labels, np.clip(low, 0, 1), np.clip(high, 0, 1), color=colour, alpha=0.12, lw=0)
     left.axhline(0.95, color="0.8", lw=0.8)
-    left.set(xlabel="labels", ylabel="completeness at 95 % purity", ylim=(0, 1.01), title=f"{setting.pool}, {setting.size:,} spectra")
+    left.set(xlabel="labels", ylabel="completeness at 95 % purity", ylim=(0, 1.01))
+    left.set_title(f"{setting.pool}, {setting.size:,} spectra")
     right.set(xlabel="labels", ylabel="share of the targets labelled", ylim=(0, 1.01))
     figure.legend(*right.get_legend_handles_labels(), fontsize=7, title="contestant (seeds)", loc="outside right upper")
     return figure
