@@ -40,6 +40,11 @@ class Member:
 
 def fit_all(members: Sequence[Member], config: TrainConfig, workers: int, progress: Progress) -> None:
     """Fit each member; on a processor several at once, which changes nothing but the time."""
+    with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+        _fit_in_turn_or_at_once(members, config, workers, progress)
+
+
+def _fit_in_turn_or_at_once(members: Sequence[Member], config: TrainConfig, workers: int, progress: Progress) -> None:
     total = config.members * config.epochs
     if len(members) == 1 or workers == 1 or device().type != "cpu":
         for number, member in enumerate(members):
@@ -141,14 +146,13 @@ class _Loop:
         self.network.train()
         total = torch.zeros((), device=self.values.device)
         batches = self._batches()
-        with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
-            for step, rows in enumerate(batches):
-                self._set_rate(self.epoch + step / len(batches))
-                self.optimiser.zero_grad(set_to_none=True)
-                loss = self.loss(self.network(self._augmented(self.values[rows])), self.labels[rows])
-                loss.backward()
-                self.optimiser.step()
-                total += loss.detach()
+        for step, rows in enumerate(batches):
+            self._set_rate(self.epoch + step / len(batches))
+            self.optimiser.zero_grad(set_to_none=True)
+            loss = self.loss(self.network(self._augmented(self.values[rows])), self.labels[rows])
+            loss.backward()
+            self.optimiser.step()
+            total += loss.detach()
         self.network.eval()
         self.epoch += 1
         if not bool(torch.isfinite(total)):
