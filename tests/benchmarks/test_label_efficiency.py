@@ -18,7 +18,7 @@ from benchmarks.label_efficiency.interface import Known, MissingExtraError, extr
 from benchmarks.label_efficiency.measures import calibration, calibration_error, completeness_at, merge, ranking
 from benchmarks.label_efficiency.plot import draw
 from benchmarks.label_efficiency.pools import BAD, TARGET, load
-from benchmarks.label_efficiency.table import groups, interval, labels_needed, tables
+from benchmarks.label_efficiency.table import contestant_of, groups, in_order, interval, labels_needed, tables
 from benchmarks.label_efficiency.units import Oracle, Unit, append, read, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,11 +105,19 @@ def test_a_killed_run_goes_on_where_it_was(results: Path, cache: Path, tmp_path:
 def test_the_tables_and_figures_come_from_the_lines_alone(results: Path, tmp_path: Path) -> None:
     said = tables(results)
     for name in QUICK:
-        assert f"| {name} | 2 |" in said
+        assert f"| {name}, 20 | 2 |" in said
     made = draw(results, tmp_path)
     assert [path.suffix for path in made] == [".png", ".png"]
     first = [path.read_bytes() for path in made]
     assert [path.read_bytes() for path in draw(results, tmp_path)] == first
+
+
+def test_one_contestant_with_two_batches_is_two_entrants_of_one_table(results: Path, tmp_path: Path) -> None:
+    lines = (results / "digits.jsonl").read_text(encoding="utf-8")
+    (tmp_path / "digits.jsonl").write_text(lines + lines.replace('"batch": 20', '"batch": 40'), encoding="utf-8")
+    (by_name,) = groups(tmp_path).values()
+    assert {contestant_of(name) for name in by_name} == set(QUICK)
+    assert [name for name in in_order(by_name) if "greedy" in name] == ["greedy-forest, 20", "greedy-forest, 40"]
 
 
 def test_a_unit_that_was_run_twice_counts_once(results: Path, tmp_path: Path) -> None:
@@ -221,7 +229,7 @@ def test_the_lines_that_are_published_are_whole() -> None:
         lines = path.read_text(encoding="utf-8").splitlines()
         assert [json.loads(line) for line in lines] == list(read(path))
     for by_name in groups(ROOT / "benchmarks" / "label_efficiency" / "results").values():
-        assert set(by_name) <= set(CONTESTANTS)
+        assert {contestant_of(name) for name in by_name} <= set(CONTESTANTS)
 
 
 def test_a_line_after_a_torn_one_is_read(tmp_path: Path) -> None:
