@@ -102,22 +102,7 @@ def reliability() -> Reliability:
     rng = np.random.default_rng(3)
     x = rng.normal(-1, 3, 180)
     evidence = Evidence(x, rng.random(180) < 1 / (1 + np.exp(1.0 - 0.8 * x)), np.ones(180))
-    curve, stated = PoolCalibration.fit(evidence), np.linspace(0, 1, 201)
-    at, share, count = evidence.binned(10)
-    low, high = curve.interval(stated)
-    return Reliability(
-        stated=stated,
-        value=curve(stated),
-        low=low,
-        high=high,
-        answers_stated=at,
-        answers_share=share,
-        answers_count=count,
-        labels=curve.labels,
-        candidates=41,
-        promised=37.24,
-        expected=30.13,
-    )
+    return Reliability.of(PoolCalibration.fit(evidence), evidence, candidates=41, promised=37.24, expected=30.13)
 
 
 def example(count: int = 8, gallery: int = 12) -> ReportData:

@@ -46,8 +46,7 @@ def filtered(path: Path, columns: Sequence[str], where: str) -> pa.Table:
             "there is no such column", where=str(path), found=unknown[0], expected=", ".join(CATALOGUE_SCHEMA.names)
         )
     names, file = ", ".join(f'"{name}"' for name in columns), os.path.abspath(path)
-    quoted = file.replace("'", "''")
-    query = f"SELECT {names}, {_NUMBER} FROM read_parquet('{quoted}') AS catalogue WHERE (\n{where}\n)"
+    query = f"SELECT {names}, {_NUMBER} FROM read_parquet({_quoted(file)}) AS catalogue WHERE (\n{where}\n)"
     try:
         with _asked_of(file) as connection:
             statements = connection.extract_statements(query)
@@ -74,6 +73,11 @@ def filtered(path: Path, columns: Sequence[str], where: str) -> pa.Table:
     return table.select(range(len(columns))).cast(schema)
 
 
+def _quoted(text: str) -> str:
+    """A string of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _asked_of(file: str) -> duckdb.DuckDBPyConnection:
     """A connection of its own, for threads, to the DuckDB that sees this file as it is now."""
     found = os.stat(file)
@@ -87,11 +91,9 @@ def _closed(file: str, *as_it_is: int) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     # Of the columns that are asked for only some pages are read: those of the rows that are found.
     connection.execute("SET disable_parquet_prefetching = true")
+    # The system's own cache is enough, and never of another file.
+    connection.execute("SET enable_external_file_cache = false")
     # A condition may come from somebody else's campaign: it sees this file and no other, and asks only.
-    quoted = file.replace("'", "''")
-    connection.execute(
-        "SET enable_external_file_cache = false"
-    )  # the system's own is enough, and never of another file
-    connection.execute(f"SET allowed_paths = ['{quoted}']; SET enable_external_access = false")
+    connection.execute(f"SET allowed_paths = [{_quoted(file)}]; SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
-from emberline.engine.memory import is_want_of_memory
+from emberline.engine.memory import want_of_memory_as
 from emberline.errors import EmberlineError
 
 __all__ = ["naming_want_of_memory"]
 
 
-@contextlib.contextmanager
-def naming_want_of_memory(where: Path) -> Iterator[None]:
+def naming_want_of_memory(where: Path) -> contextlib.AbstractContextManager[None]:
     """Turn "no more memory", whoever says it, into one error that names the archive; what is written stays as it is.
 
     Raises
     ------
     EmberlineError
     """
-    try:
-        yield
-    except Exception as error:
-        if not is_want_of_memory(error):
-            raise
-        raise EmberlineError(
-            "memory ran out",
-            where=str(where),
-            action="Close other programs, or use fewer --workers, and run the same command again; it resumes.",
-        ) from error
+    action = "Close other programs, or use fewer --workers, and run the same command again; it resumes."
+    return want_of_memory_as(lambda: EmberlineError("memory ran out", where=str(where), action=action))

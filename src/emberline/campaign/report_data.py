@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from emberline.learn.pool_calibration import Evidence, PoolCalibration
 from emberline.learn.stopping import Gain
 
 __all__ = ["EstimateLike", "GalleryItem", "Interval", "Reliability", "ReportData", "RoundSummary", "known"]
@@ -69,6 +70,28 @@ class Reliability:
     candidates: int
     promised: float
     expected: float
+
+    @classmethod
+    def of(
+        cls, curve: PoolCalibration, evidence: Evidence, *, candidates: int, promised: float, expected: float
+    ) -> Reliability:
+        """A curve at 201 stated probabilities, and the evidence that it was fitted to in ten bins."""
+        stated = np.linspace(0, 1, 201)
+        at, share, count = evidence.binned(10)
+        low, high = curve.interval(stated)
+        return cls(
+            stated=stated,
+            value=curve(stated),
+            low=low,
+            high=high,
+            answers_stated=at,
+            answers_share=share,
+            answers_count=count,
+            labels=curve.labels,
+            candidates=candidates,
+            promised=promised,
+            expected=expected,
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -228,21 +228,8 @@ def _reliability(campaign: Campaign, probabilities: NDArray[np.float32]) -> Reli
     found = calibration_of(campaign, probabilities, curve)
     if found is None:
         return None
-    stated = np.linspace(0, 1, 201)
-    at, share, count = evidence.binned(10)
-    low, high = curve.interval(stated)
-    return Reliability(
-        stated=stated,
-        value=curve(stated),
-        low=low,
-        high=high,
-        answers_stated=at,
-        answers_share=share,
-        answers_count=count,
-        labels=found.labels,
-        candidates=found.candidates,
-        promised=found.promised,
-        expected=found.expected,
+    return Reliability.of(
+        curve, evidence, candidates=found.candidates, promised=found.promised, expected=found.expected
     )
 
 

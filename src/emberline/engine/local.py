@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emberline.engine.base import Batches, Contents, Engine, Order, is_address
-from emberline.engine.memory import is_want_of_memory
+from emberline.engine.memory import want_of_memory_as
 from emberline.engine.processes import available_cores, ordered_map
 from emberline.engine.sources import SAMPLED_PLACES, Matrix, Tables, evenly, unfinished
 from emberline.errors import EngineError
@@ -227,13 +227,6 @@ def _naming(path: Path) -> Iterator[None]:
         ) from error
 
 
-@contextlib.contextmanager
-def _naming_want_of_memory() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if not is_want_of_memory(error):
-            raise
-        raise EngineError(
-            "memory ran out", action="Close other programs and run the same command again; nothing half-done counts."
-        ) from error
+def _naming_want_of_memory() -> contextlib.AbstractContextManager[None]:
+    action = "Close other programs and run the same command again; nothing half-done counts."
+    return want_of_memory_as(lambda: EngineError("memory ran out", action=action))

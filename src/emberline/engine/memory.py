@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
+from collections.abc import Callable, Iterator
 
-__all__ = ["is_want_of_memory"]
+from emberline.errors import EmberlineError
+
+__all__ = ["is_want_of_memory", "want_of_memory_as"]
 
 _SAID = re.compile(
     r"bad_alloc|out of memory|not enough memory|can't allocate memory|cannot allocate memory", re.IGNORECASE
@@ -23,3 +27,14 @@ def is_want_of_memory(error: BaseException) -> bool:
     if type(error).__name__ in ("OutOfMemoryError", "OutOfMemoryException"):
         return True
     return isinstance(error, RuntimeError) and _SAID.search(str(error)) is not None
+
+
+@contextlib.contextmanager
+def want_of_memory_as(shortage: Callable[[], EmberlineError]) -> Iterator[None]:
+    """Raise `shortage` in place of any error that means that memory ran out; other errors pass."""
+    try:
+        yield
+    except Exception as error:
+        if not is_want_of_memory(error):
+            raise
+        raise shortage() from error
